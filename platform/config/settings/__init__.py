@@ -1,0 +1,1 @@
+"""Settings: `env` reads the environment, `base` says what holds everywhere, the others what differs."""

@@ -1,0 +1,135 @@
+"""What holds in every environment. Values from outside come through `env` alone."""
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from config.settings import env
+from core.devserver import addresses
+
+ENV = env.read()
+ROOT = env.ROOT
+EMBEDDED = addresses.read(ENV.DATA_DIR)
+NOWHERE = "no address: run `make up`, or set"
+
+
+def _address(name: str, embedded: str) -> str:
+    return getattr(ENV, name) or (getattr(EMBEDDED, embedded) if EMBEDDED else "")
+
+
+DATABASE_URL = _address("DATABASE_URL", "database_url")
+BROKER_URL = _address("BROKER_URL", "broker_url")
+CACHE_URL = _address("CACHE_URL", "cache_url")
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's form of a PostgreSQL address; its query becomes libpq options."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or options.pop("host", "")),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "application_name": "latchwork", **options},
+        "TEST": {"NAME": None},
+    }
+
+
+# Django
+DEBUG = False
+SECRET_KEY = ENV.SECRET_KEY
+ALLOWED_HOSTS = ENV.words("ALLOWED_HOSTS")
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "core",
+    "apps.jobs",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "platform" / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "/admin/login/"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = ENV.DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+# Celery: the broker is a doorbell, the row is the truth
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None          # a worker without a broker works on: its rows are in PostgreSQL
+CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_POOL_LIMIT = 4
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 60,                        # tickets are acknowledged on receipt: short is right
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"                # the default direct exchange; a named one can lose its bindings
+CELERY_TASK_DEFAULT_PRIORITY = 5                     # list 0 of each queue belongs to the tickets alone
+CELERY_TASK_IGNORE_RESULT = True                     # results are rows
+CELERY_TASK_ACKS_LATE = False                        # from the claim on, the lease protects the job
+CELERY_TASK_PUBLISH_RETRY = False                    # a ring that is not heard costs latency, a retry costs the caller
+CELERY_TASK_SEND_SENT_EVENT = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 64               # tickets are acknowledged on receipt: this bounds ordinary tasks
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False             # one event a line, in our form
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
+CELERY_DB_REUSE_MAX = 1_000_000                      # else Celery closes the child's connection around each task
+CELERY_BEAT_SCHEDULER = "apps.jobs.scheduling.scheduler:JobScheduler"
+CELERY_TIMEZONE = "UTC"
+
+# Jobs
+JOB_MODULES = ENV.words("JOB_MODULES")

@@ -1,0 +1,110 @@
+"""The only reader of the environment. Each variable may also be given as a file: NAME_FILE=/path/of/a/secret."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import MisconfiguredError
+
+ROOT = Path(__file__).resolve().parents[3]
+BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+DATABASES = ("postgresql", "postgres")
+CACHES = ("redis", "rediss")
+PREFIX = "JOBS_"   # ours alone: an unknown one is a misspelling
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in schemes or not (parts.hostname or "@" in value or "/" in parts.path)):
+            expected = ", ".join(f"{scheme}://" for scheme in schemes)
+            msg = f"must be an address that begins with one of {expected}"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
+def _words(value: str) -> str:
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        if any(character.isspace() for character in word):
+            msg = f"must be separated by commas, and {word!r} holds a space"
+            raise ValueError(msg)
+    return value
+
+
+def _rate(value: str) -> str:
+    amount, _, period = value.partition("/")
+    if not amount.isdecimal() or int(amount) < 1 or period not in {"second", "minute", "hour", "day"}:
+        msg = "must look like 60/minute (a number, a slash, then second, minute, hour or day)"
+        raise ValueError(msg)
+    return value
+
+
+class Environment(BaseModel):
+    """Everything that can be set from outside, with its default. An empty address means the embedded service."""
+
+    model_config = ConfigDict(frozen=True)
+
+    DATABASE_URL: Annotated[str, _url(*DATABASES)] = ""
+    BROKER_URL: Annotated[str, _url(*BROKERS)] = ""
+    CACHE_URL: Annotated[str, _url(*CACHES)] = ""
+    SECRET_KEY: str = ""
+    ALLOWED_HOSTS: Annotated[str, AfterValidator(_words)] = ""
+    DEBUG: bool = False
+    DATA_DIR: Path = ROOT / ".data"
+    PORT: int = Field(8000, ge=1, le=65535)
+    JOB_MODULES: Annotated[str, AfterValidator(_words)] = ""
+    RATE_LIMIT: Annotated[str, AfterValidator(_rate)] = "60/minute"
+    JOBS_LEASE_SECONDS: float = Field(30.0, ge=1, le=3600)
+    JOBS_TICKETS: int = Field(20, ge=1, le=1000)
+    JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
+    JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)
+    JOBS_RETENTION_DAYS: int = Field(7, ge=1, le=3650)
+    OUTGOING_ALLOW_PRIVATE: bool = False
+    LOG_LEVEL: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    LOG_FORMAT: str = Field("json", pattern="^(json|console)$")
+
+    def words(self, name: str) -> list[str]:
+        """Return a comma-separated variable as a list, without blanks."""
+        return [word.strip() for word in getattr(self, name).split(",") if word.strip()]
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """Return the checked environment; raise `MisconfiguredError` that names each wrong variable and its fix."""
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for name in Environment.model_fields:
+        if path := environ.get(f"{name}_FILE"):
+            if name in environ:
+                problems.append(f"{name} and {name}_FILE are both set: keep one of them")
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as exc:
+                problems.append(f"{name}_FILE={path} cannot be read ({exc.__class__.__name__}): give a readable file")
+        elif environ.get(name, "").strip():
+            values[name] = environ[name].strip()
+    known = [*Environment.model_fields, *(f"{name}_FILE" for name in Environment.model_fields)]
+    for name in environ:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85 if name.startswith("JOB") else 1.0)
+        if name not in known and (near or name.startswith(PREFIX)):
+            ours = ", ".join(other for other in Environment.model_fields if other.startswith(PREFIX))
+            hint = f"did you mean {near[0]}?" if near else f"known are {ours}"
+            problems.append(f"{name} is not a setting: {hint}")
+    environment = None
+    try:
+        environment = Environment(**values)
+    except ValidationError as exc:
+        for error in exc.errors():
+            name = str(error["loc"][0])
+            reason = error["msg"].removeprefix("Value error, ")
+            shown = "" if name == "SECRET_KEY" or name.endswith("_URL") else f"={error['input']}"
+            problems.append(f"{name}{shown}: {reason}")
+    if problems or environment is None:
+        raise MisconfiguredError(problems)
+    return environment

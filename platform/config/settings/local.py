@@ -1,0 +1,9 @@
+"""A developer's machine: embedded services, a key that is made once, and a page for each error."""
+
+from config.settings import base
+from config.settings.base import *  # noqa: F403  an environment is the base with a few names changed below
+from core.devserver import secrets
+
+DEBUG = base.ENV.DEBUG
+SECRET_KEY = base.ENV.SECRET_KEY or secrets.secret_key(base.ENV.DATA_DIR)
+ALLOWED_HOSTS = base.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]

