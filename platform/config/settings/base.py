@@ -1,8 +1,10 @@
 """What holds in every environment. Values from outside come through `env` alone."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from apps.jobs.conf import Config
 from config.settings import env
 from core.devserver import addresses
 
@@ -133,3 +135,10 @@ CELERY_TIMEZONE = "UTC"
 
 # Jobs
 JOB_MODULES = ENV.words("JOB_MODULES")
+JOBS = Config(
+    lease_seconds=ENV.JOBS_LEASE_SECONDS,
+    tickets=ENV.JOBS_TICKETS,
+    stop_grace_seconds=ENV.JOBS_STOP_GRACE_SECONDS,
+    retention=timedelta(days=ENV.JOBS_RETENTION_DAYS),
+    metrics_port=ENV.JOBS_METRICS_PORT,
+)

@@ -1,0 +1,111 @@
+"""What the platform refuses or reports about jobs. Each error carries its facts and writes its own sentence."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.errors import PlatformError
+
+
+class JobError(PlatformError):
+    """The root of the errors of this app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: where (an RFC 6901 pointer) and what to do."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidJob(JobError):
+    """The request cannot become a job; `problems` name each field and its fix."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(f"{problem.pointer or 'the job'}: {problem.detail}" for problem in self.problems))
+
+
+class UnknownJobType(InvalidJob):
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        self.name, self.known = name, sorted(known)
+        super().__init__([Problem("/type", f"{name!r} is not a job type; known are {', '.join(self.known)}")])
+
+
+class UnknownQueue(InvalidJob):
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        self.name, self.known = name, sorted(known)
+        super().__init__([Problem("/queue", f"{name!r} is not a queue; known are {', '.join(self.known)}")])
+
+
+class DuplicateJobType(JobError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the job type {name!r} is registered twice: names are stored in rows, so each needs its own")
+
+
+class UniqueConflict(JobError):
+    """An unfinished job has the same `unique_key`; `job_id` is that job."""
+
+    def __init__(self, job_id: uuid.UUID, *, unique_key: str, detail: str = "") -> None:
+        self.job_id, self.unique_key = job_id, unique_key
+        super().__init__(detail or f"job {job_id} is unfinished and has the unique_key {unique_key!r}")
+
+
+class JobNotFound(JobError):
+    def __init__(self, job_id: object) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}")
+
+
+class QueueNotFound(JobError):
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        self.name, self.known = name, sorted(known)
+        super().__init__(f"there is no queue {name!r}; known are {', '.join(self.known)}")
+
+
+class NotAllowedNow(JobError):
+    """The job's status forbids the action; nothing was changed."""
+
+    def __init__(self, action: str, *, job_id: uuid.UUID, status: str, allowed: Iterable[str]) -> None:
+        self.action, self.job_id, self.status = action, job_id, status
+        super().__init__(f"job {job_id} is {status}: {action} is for {', '.join(allowed)}")
+
+
+class JobBusy(JobError):
+    """Somebody holds the job's row, a handler in its transaction perhaps; nothing was changed, try again."""
+
+    def __init__(self, job_id: object) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} is being written by its handler or by an edit: try again in a moment")
+
+
+class Stopped(JobError):
+    """Raised in a handler by `job.check()`: there is no point in going on."""
+
+
+class Cancelled(Stopped):
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"the cancellation of job {job_id} was requested")
+
+
+class LeaseLost(Stopped):
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"job {job_id} is no longer this worker's: whatever it writes will be refused")
+
+
+class DeadlineExceeded(Stopped):
+    def __init__(self, job_id: object, *, timeout_seconds: float) -> None:
+        super().__init__(f"job {job_id} ran longer than its timeout of {timeout_seconds:g} s")
+
+
+class Fenced(Stopped):
+    """The row is no longer under this attempt's fence: the transaction was rolled back, and nothing was written."""
+
+    def __init__(self, job_id: object, *, fence: int) -> None:
+        self.job_id, self.fence = job_id, fence
+        super().__init__(f"job {job_id} is no longer held under fence {fence}: nothing was written")
+
+
+class UnstorableResult(JobError):
+    """What the handler returned is not JSON, or is too large."""

@@ -1,0 +1,182 @@
+"""The job types of this process: names are permanent, because rows carry them."""
+
+import inspect
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import pydantic
+from structlog.typing import FilteringBoundLogger
+
+from apps.jobs.errors import DuplicateJobType, InvalidJob, Problem, UnknownJobType
+from apps.jobs.outcomes import JSON, Outcome
+from apps.jobs.retry import Exponential, RetryPolicy
+
+NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+MAX_PAYLOAD_BYTES = 256 * 1024
+
+
+class Transaction(Protocol):
+    """What `job.transaction()` gives: the handler's own database transaction, opened under the fence."""
+
+    def complete(self, result: JSON = None) -> None:
+        """Complete the job in this transaction: the effect and the completion are one commit."""
+
+
+class Context(Protocol):
+    """What a handler knows of its attempt, and what it can ask and say while it runs."""
+
+    id: uuid.UUID
+    type: str
+    attempt: int
+    fence: int
+    lock_token: int | None
+    deadline: datetime
+    logger: FilteringBoundLogger
+
+    def check(self) -> None:
+        """Raise `Cancelled`, `LeaseLost` or `DeadlineExceeded` when going on is pointless. Call it in long loops."""
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far the work is; shown in API and console, written at most twice a second."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction in which this attempt provably holds the job; raise `Fenced` when it does not."""
+
+    def step_key(self, name: str) -> str:
+        """Return a key that is the same in every attempt, for idempotency at other systems."""
+
+
+Handler = Callable[[Any, Any], Outcome | JSON]
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """A registered name with everything that an attempt of it needs."""
+
+    name: str
+    handler: Handler
+    payload: type[pydantic.BaseModel]
+    payload_version: int
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: timedelta
+    retry: RetryPolicy
+
+    @property
+    def description(self) -> str:
+        """The first paragraph of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n\n")[0]
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the payload."""
+        return self.payload.model_json_schema()
+
+    def check(self, payload: object) -> str:
+        """Return the payload as JSON text, checked against the model; raise `InvalidJob` with a pointer a problem.
+
+        What is stored is what the caller gave, not what the model made of it: defaults belong to the code that runs.
+        """
+        if isinstance(payload, pydantic.BaseModel):
+            payload = payload.model_dump(mode="json")
+        try:
+            text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            size = len(text.encode())
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {exc}")]) from exc
+        if "\\u0000" in text:
+            raise InvalidJob([Problem("/payload", "holds a NUL character, which cannot be stored: remove it")])
+        if size > MAX_PAYLOAD_BYTES:
+            raise InvalidJob([Problem("/payload", f"has {size} bytes: at most {MAX_PAYLOAD_BYTES} are stored in a job")])
+        try:
+            self.payload.model_validate_json(text)
+        except pydantic.ValidationError as exc:
+            raise InvalidJob(
+                Problem("/payload" + "".join(f"/{_escaped(part)}" for part in error["loc"]), error["msg"])
+                for error in exc.errors(include_url=False, include_context=False)
+            ) from exc
+        return text
+
+
+def _escaped(part: object) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+class Anything(pydantic.RootModel[Any]):
+    """The payload of a type that declares none: any JSON."""
+
+
+_types: dict[str, JobType] = {}
+
+
+def job_type(
+    name: str,
+    *,
+    payload: type[pydantic.BaseModel] = Anything,
+    payload_version: int = 1,
+    queue: str = "default",
+    priority: int = 5,
+    max_attempts: int = 5,
+    timeout: timedelta = timedelta(minutes=5),
+    retry: RetryPolicy | None = None,
+) -> Callable[[HandlerT], HandlerT]:
+    """Register the decorated handler under a permanent name.
+
+    Raise `payload_version` when old workers cannot read the new payload: they will leave such rows to new ones.
+    """
+    if not NAME.fullmatch(name):
+        msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
+        raise ValueError(msg)
+    if not QUEUE.fullmatch(queue):
+        msg = f"{name}: {queue!r} is no name for a queue: use letters, digits, dots, dashes and underscores"
+        raise ValueError(msg)
+    if not 0 <= priority <= 9 or not 1 <= max_attempts <= 1000 or timeout <= timedelta(0) or payload_version < 1:
+        msg = f"{name}: priority is 0 (first) to 9, max_attempts 1 to 1000, timeout and payload_version above 0"
+        raise ValueError(msg)
+
+    def register(handler: HandlerT) -> HandlerT:
+        if name in _types:
+            raise DuplicateJobType(name)
+        _types[name] = JobType(
+            name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
+            priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(),
+        )
+        return handler
+
+    return register
+
+
+def get(name: str) -> JobType:
+    """Return a type, or raise `UnknownJobType`, which lists the known."""
+    try:
+        return _types[name]
+    except KeyError:
+        raise UnknownJobType(name, known=_types) from None
+
+
+def find(name: str) -> JobType | None:
+    """Return a type, or None when this process does not know it."""
+    return _types.get(name)
+
+
+def names() -> list[str]:
+    """Return all names in order."""
+    return sorted(_types)
+
+
+def all_types() -> Iterator[JobType]:
+    """Yield all types in the order of their names."""
+    return (_types[name] for name in names())
+
+
+def queues() -> set[str]:
+    """Return the queues that the types name."""
+    return {each.queue for each in _types.values()}
