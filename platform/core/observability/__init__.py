@@ -1,0 +1,1 @@
+"""How one sees what the platform does: logs, request ids, health and metrics."""
