@@ -1,0 +1,29 @@
+"""Django's entry: loads the registered types, so that every process of a checkout knows the same."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.utils.module_loading import autodiscover_modules
+
+from core.errors import Misconfigured
+
+
+class JobsConfig(AppConfig):
+    name = "apps.jobs"
+    label = "jobs"
+    verbose_name = "Jobs"
+
+    def ready(self) -> None:
+        import_module("apps.jobs.types")
+        autodiscover_modules("jobs")   # an installed app's own jobs.py
+        for module in settings.JOB_MODULES:
+            try:
+                import_module(module)
+            except ModuleNotFoundError as exc:
+                if exc.name and (module == exc.name or module.startswith(f"{exc.name}.")):
+                    raise Misconfigured([
+                        f"JOB_MODULES names {module!r}, which cannot be imported: check the spelling, and that its "
+                        "folder is the working directory or on PYTHONPATH",
+                    ]) from exc
+                raise

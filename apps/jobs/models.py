@@ -1,0 +1,201 @@
+"""What is stored. Rows of `Job` are written by `transitions/` alone; the rest reads."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+
+from apps.jobs.lifecycle import DUE, FINISHED, AttemptOutcome, Status
+from core.ids import uuid7
+
+
+class Job(models.Model):
+    """One unit of work: at once the record, the place in the queue, and the outbox of its own ring."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    type = models.TextField()
+    queue = models.TextField()
+    priority = models.SmallIntegerField(default=5)
+    status = models.TextField(choices=Status)
+    attempt = models.IntegerField(default=0)
+    max_attempts = models.IntegerField()
+    failures = models.IntegerField(default=0)
+    rescues = models.IntegerField(default=0)
+    fence = models.BigIntegerField(null=True)
+    worker_id = models.UUIDField(null=True)
+    timeout_seconds = models.FloatField()
+    run_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    unique_key = models.TextField(null=True)   # noqa: DJ001  absent and empty are different keys
+    tags = ArrayField(models.TextField(), default=list)
+    payload = models.JSONField()
+    payload_version = models.SmallIntegerField(default=1)
+    result = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    progress = models.JSONField(null=True)
+    request_id = models.TextField(default="")
+    cron_id = models.BigIntegerField(null=True)
+    scheduled_for = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "job"
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            # The three hot ones; a row is in one of them at most, a finished one in none.
+            models.Index(F("queue"), F("priority"), F("run_at"), F("id"), name="job_ready", condition=Q(status=Status.QUEUED)),
+            models.Index(F("run_at"), name="job_due", condition=Q(status__in=DUE)),
+            models.Index(F("worker_id"), name="job_held", condition=Q(status=Status.RUNNING)),
+            # What lists and retention ask for.
+            models.Index(F("created_at"), F("id"), name="job_by_created"),
+            models.Index(F("status"), F("created_at"), F("id"), name="job_by_status"),
+            models.Index(F("type"), F("created_at"), F("id"), name="job_by_type"),
+            models.Index(F("queue"), F("created_at"), F("id"), name="job_by_queue"),
+            models.Index(F("finished_at"), name="job_finished", condition=Q(finished_at__isnull=False)),
+            GinIndex(fields=["tags"], name="job_tags", condition=~Q(tags=[])),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="job_status_known", condition=Q(status__in=list(Status.values))),
+            models.CheckConstraint(
+                name="job_finished_has_its_time",
+                condition=Q(status__in=FINISHED, finished_at__isnull=False)
+                | (~Q(status__in=FINISHED) & Q(finished_at__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="job_running_is_held",
+                condition=~Q(status=Status.RUNNING) | Q(fence__isnull=False, worker_id__isnull=False),
+            ),
+            models.CheckConstraint(name="job_priority_range", condition=Q(priority__range=(0, 9))),
+            models.UniqueConstraint(
+                fields=["unique_key"], name="job_unique_key",
+                condition=Q(unique_key__isnull=False, finished_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                fields=["cron_id", "scheduled_for"], name="job_occurrence", condition=Q(cron_id__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class JobAttempt(models.Model):
+    """An attempt that the row has moved on from. The latest attempt stands on the job itself. Append-only."""
+
+    job = models.ForeignKey(Job, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="attempts")
+    number = models.IntegerField()
+    fence = models.BigIntegerField()
+    worker_id = models.UUIDField(null=True)
+    lock_token = models.BigIntegerField(null=True)
+    outcome = models.TextField(choices=AttemptOutcome)
+    error = models.JSONField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "job_attempt"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "fence"], name="job_attempt_key")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} attempt {self.number}: {self.outcome}"
+
+
+class Queue(models.Model):
+    """A queue that somebody has paused, or that no registered type names."""
+
+    name = models.TextField(primary_key=True)
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.TextField(default="")
+    paused_reason = models.TextField(default="")
+
+    class Meta:
+        db_table = "job_queue"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Worker(models.Model):
+    """One start of a worker process, never used again. Its lease stands for all jobs that it runs."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.TextField()
+    host = models.TextField()
+    pid = models.IntegerField()
+    pool = models.TextField()
+    slots = models.IntegerField()
+    queues = ArrayField(models.TextField())
+    types = models.JSONField()
+    code_version = models.TextField(default="")
+    metrics_port = models.IntegerField(null=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    stopping_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.TextField(default="")
+
+    class Meta:
+        db_table = "job_worker"
+        indexes: ClassVar = [
+            models.Index(F("lease_until"), name="job_worker_lease", condition=Q(ended_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StaleWrite(models.Model):
+    """An ending that came under a fence which was no longer the job's: refused, and kept here as evidence."""
+
+    job_id = models.UUIDField(db_index=True)
+    fence = models.BigIntegerField()
+    worker_id = models.UUIDField(null=True)
+    outcome = models.TextField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "job_stale_write"
+
+    def __str__(self) -> str:
+        return f"{self.job_id} under {self.fence}: {self.outcome}"
+
+
+class Tally(models.Model):
+    """How many endings of one kind one worker saw in one minute, so that no scrape ever counts jobs."""
+
+    minute = models.DateTimeField()
+    worker_id = models.UUIDField()
+    type = models.TextField()
+    queue = models.TextField()
+    event = models.TextField()
+    count = models.BigIntegerField()
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        db_table = "job_tally"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["minute", "worker_id", "type", "queue", "event"], name="job_tally_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%H:%M} {self.type} {self.event}: {self.count}"
+
+
+class Duty(models.Model):
+    """Something that somebody must do every so often, whoever it is: the dispatcher's sign of life, retention."""
+
+    name = models.TextField(primary_key=True)
+    done_at = models.DateTimeField(null=True)
+    by = models.TextField(default="")
+
+    class Meta:
+        db_table = "job_duty"
+        verbose_name_plural = "duties"
+
+    def __str__(self) -> str:
+        return self.name
