@@ -142,3 +142,6 @@ JOBS = Config(
     retention=timedelta(days=ENV.JOBS_RETENTION_DAYS),
     metrics_port=ENV.JOBS_METRICS_PORT,
 )
+
+# Outgoing HTTP
+OUTGOING_ALLOW_PRIVATE = ENV.OUTGOING_ALLOW_PRIVATE   # requests from payloads may reach inner addresses
