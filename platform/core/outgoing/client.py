@@ -1,6 +1,7 @@
 """Send one request and read its answer, within one deadline and one limit of size."""
 
 import concurrent.futures
+import contextlib
 import contextvars
 import importlib.metadata
 import re
@@ -13,7 +14,6 @@ from urllib.parse import urljoin
 import requests
 from django.conf import settings
 from requests.structures import CaseInsensitiveDict
-from requests_hardened import Config, HTTPSession
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as LibraryTimeoutError
 
@@ -182,15 +182,16 @@ class _Exchange:
 
     def _exchange_once(self) -> "Response | _Request":
         asked = self._request
+        if not self._line.allow_private:
+            addresses.refuse_literal(asked.target)
         remaining = max(self._line.seconds - self._spent(), 0.001)
-        with _session(self._line) as session, session.request(
-            asked.method,
-            asked.target.url,
-            headers=_complete(asked.headers),
-            data=asked.body,
-            timeout=(min(CONNECT_SECONDS, remaining), remaining),
-            allow_redirects=False,
-            stream=True,
+        prepared = requests.Request(
+            asked.method, asked.target.url, headers=_complete(asked.headers), data=asked.body,
+        ).prepare()
+        # The adapter without a session: a session brings proxies and passwords of the environment and keeps cookies,
+        # and reads the whole body of each redirect, also of one that it is told not to follow.
+        with contextlib.closing(Adapter(asked.target.scheme, line=self._line)) as adapter, adapter.send(
+            prepared, stream=True, timeout=(min(CONNECT_SECONDS, remaining), remaining), verify=True, proxies={},
         ) as got:
             location = got.headers.get("location")
             if self._redirects is not None and got.status_code in REDIRECTS and location:
@@ -208,20 +209,6 @@ class _Exchange:
                 url=asked.target.url,
                 elapsed_seconds=self._spent(),
             )
-
-
-def _session(line: Line) -> HTTPSession:
-    session = HTTPSession(Config(
-        ip_filter_enable=not line.allow_private,
-        ip_filter_allow_loopback_ips=False,
-        never_redirect=True,
-        default_timeout=(CONNECT_SECONDS, line.seconds),
-    ))
-    session.trust_env = False   # no proxy, no netrc, no certificates by environment: each would be a way around
-    session.headers.clear()
-    for scheme in addresses.PORTS:
-        session.mount(f"{scheme}://", Adapter(scheme, line=line))
-    return session
 
 
 def _complete(headers: Mapping[str, str]) -> CaseInsensitiveDict[str]:
