@@ -1,0 +1,5 @@
+"""The doorbell: tells workers that a queue has ready rows. Losing any ring costs latency, never a job."""
+
+from apps.jobs.publishing.publisher import flush, ring
+
+__all__ = ["flush", "ring"]

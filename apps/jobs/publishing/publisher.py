@@ -1,0 +1,141 @@
+"""Rings in a thread of its own, so that no caller ever waits for a broker that is slow, silent or gone.
+
+`ring()` notes the queue and returns. One thread rings what was noted; rings for one queue that come while it is busy
+become one. What cannot ring is counted and forgotten: the dispatcher rings for rows that wait, and idle workers look.
+After a fork the child starts with a publisher of its own, and at exit there are two seconds to ring what is left.
+"""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from celery import Celery, current_app
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+from apps.jobs import metrics
+from apps.jobs.conf import config
+from apps.jobs.publishing import ticket
+
+MOST_QUEUES = 1000
+EXIT_SECONDS = 2.0
+BROKEN_PAUSE_SECONDS = 0.5
+SOCKET_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """One process's thread and broker connection for ringing."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app, self.pid = app, os.getpid()
+        self._due: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._busy = False
+        self._connection: Connection | None = None
+        self._thread: threading.Thread | None = None
+
+    def note(self, queue: str, count: int) -> None:
+        """Note that a queue has `count` more ready rows."""
+        with self._changed:
+            if queue not in self._due and len(self._due) >= MOST_QUEUES:
+                metrics.ring_failed("overflow")
+                return
+            self._due[queue] = min(config().tickets, self._due.get(queue, 0) + count)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything noted was tried; whether that came true in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._due and not self._busy, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._due)
+                due, self._due, self._busy = self._due, {}, True
+            broken = not self._publish(due)
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                if broken:   # a broker that is gone is not asked for each enqueue
+                    self._changed.wait(BROKEN_PAUSE_SECONDS)
+
+    def _publish(self, due: dict[str, int]) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = connection(self.app)
+            for queue, count in due.items():
+                ticket.put(self.app, self._connection, queue, count=count, most=config().tickets)
+                metrics.rang()
+        except Exception as exc:  # noqa: BLE001  whatever a broker's client may raise: a ring must never harm anybody
+            metrics.ring_failed("broker")
+            log.warning("ring.failed", queues=sorted(due), error=f"{type(exc).__name__}: {exc}")
+            close(self._connection)
+            self._connection = None
+            return False
+        return True
+
+
+def connection(app: Celery) -> Connection:
+    """Return a broker connection of the caller's own whose every wait is bounded."""
+    options = {
+        **(app.conf.broker_transport_options or {}),
+        "socket_timeout": SOCKET_SECONDS, "socket_connect_timeout": SOCKET_SECONDS, "health_check_interval": 0,
+        "max_retries": 0,
+    }
+    return app.connection_for_write(connect_timeout=SOCKET_SECONDS, transport_options=options)
+
+
+def close(broker: Connection | None) -> None:
+    """Close a connection that may be broken."""
+    if broker is not None:
+        with suppress(KombuError, OSError, *broker.connection_errors):
+            broker.collapse() if hasattr(broker, "collapse") else broker.close()
+
+
+_publisher: Publisher | None = None
+_lock = threading.Lock()
+
+
+def _forget() -> None:
+    """After a fork the thread is gone and the lock may be held: start with nothing."""
+    global _publisher, _lock
+    _publisher, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _current() -> Publisher:
+    global _publisher  # noqa: PLW0603  one publisher a process
+    with _lock:
+        if _publisher is None:
+            _publisher = Publisher(current_app._get_current_object())  # noqa: SLF001  Celery's way to the real app
+            atexit.register(_at_exit(_publisher))
+        return _publisher
+
+
+def _at_exit(publisher: Publisher) -> Callable[[], None]:
+    def flush_own() -> None:
+        if publisher.pid == os.getpid():
+            publisher.flush(EXIT_SECONDS)
+
+    return flush_own
+
+
+def ring(queue: str, *, count: int = 1) -> None:
+    """Ring for a queue without waiting: call it after the commit, else a worker may look before the row exists."""
+    _current().note(queue, count)
+
+
+def flush(timeout_seconds: float = EXIT_SECONDS) -> bool:
+    """Wait until all that was rung for was tried; False when that took longer."""
+    return _publisher is None or _publisher.flush(timeout_seconds)

@@ -1,0 +1,66 @@
+"""A ticket as the broker holds it, and how it gets there unless enough stand in the line.
+
+On Redis and Valkey one script looks at the line and adds what lacks, in kombu's wire format (a contract test compares
+it with kombu's own). Tickets have priority 0 and ordinary tasks 5 (`task_default_priority`), so the list that bears
+the queue's own name holds tickets alone, and its length is theirs. On other brokers kombu's producer sends them.
+"""
+
+import base64
+import functools
+import json
+import uuid
+from typing import Any
+
+from celery import Celery
+from kombu import Connection
+
+TASK = "jobs.fetch"
+
+_RING = """
+local missing = tonumber(ARGV[1]) - redis.call('LLEN', KEYS[1])
+for i = 2, math.min(#ARGV, missing + 1) do redis.call('LPUSH', KEYS[1], ARGV[i]) end
+return math.max(0, math.min(#ARGV - 1, missing))"""
+
+
+@functools.lru_cache(1024)
+def _template(queue: str) -> str:
+    headers = {
+        "lang": "py", "task": TASK, "id": "@id@", "root_id": "@id@", "parent_id": None, "group": None, "argsrepr": "",
+        "kwargsrepr": "", "origin": "latchwork", "retries": 0, "eta": None, "expires": None,
+        "timelimit": [None, None], "ignore_result": True,
+    }
+    body = json.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    return json.dumps({
+        "body": base64.b64encode(body.encode()).decode(), "content-encoding": "utf-8",
+        "content-type": "application/json", "headers": headers,
+        "properties": {
+            "correlation_id": "@id@", "reply_to": "", "delivery_mode": 2, "priority": 0, "body_encoding": "base64",
+            "delivery_info": {"exchange": "", "routing_key": queue}, "delivery_tag": "@tag@",
+        },
+    })
+
+
+def message(queue: str) -> str:
+    """Return a new ticket for a queue, as kombu's Redis transport stores it."""
+    return _template(queue).replace("@id@", str(uuid.uuid4())).replace("@tag@", str(uuid.uuid4()))
+
+
+def put(app: Celery, connection: Connection, queue: str, *, count: int, most: int) -> int:
+    """Put up to `count` tickets in a queue's line, so that `most` stand there; the number that went in.
+
+    Raise the connection's own errors; on brokers without a script the line's length is not asked.
+    """
+    channel: Any = connection.default_channel
+    if hasattr(channel, "_q_for_pri"):
+        key = channel._q_for_pri(queue, 0)  # noqa: SLF001  the key's form is pinned by a contract test
+        prefix = getattr(channel, "global_keyprefix", "")
+        script = channel.client.register_script(_RING)
+        return int(script(keys=[f"{prefix}{key}"], args=[most, *(message(queue) for _ in range(count))]))
+    for _ in range(count):
+        headers = json.loads(message(queue))["headers"]
+        with app.amqp.producer_pool.acquire(block=True, timeout=1) as producer:
+            producer.publish(
+                [[], {}, {}], exchange="", routing_key=queue, headers=headers, serializer="json", delivery_mode=2,
+                priority=0, correlation_id=headers["id"], retry=False,
+            )
+    return count

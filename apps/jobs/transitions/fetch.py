@@ -1,0 +1,76 @@
+"""Claim the next ready rows of a queue, in order, for one worker."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from apps.jobs.transitions.statement import Execute, Reply
+
+
+class Position(NamedTuple):
+    """A place in a queue's order."""
+
+    priority: int
+    run_at: datetime
+    id: uuid.UUID
+
+
+HEAD = Position(-1, datetime(1, 1, 1, tzinfo=UTC), uuid.UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job as its attempt gets it: held under `fence` from the commit of the fetch on."""
+
+    id: str
+    fence: int
+    attempt: int
+    failures: int
+    rescues: int
+    max_attempts: int
+    type: str
+    payload: str
+    queue: str
+    priority: int
+    run_at: datetime
+    timeout_seconds: float
+    request_id: str
+
+    @property
+    def position(self) -> Position:
+        return Position(self.priority, self.run_at, uuid.UUID(self.id))
+
+
+# SKIP LOCKED passes over a row that somebody holds: it stays in its place, and a later fetch finds it.
+# The sequence is read under the row's lock, so that a later claim of a job has the greater fence.
+_FETCH = """
+WITH next AS MATERIALIZED (
+  SELECT id FROM job
+  WHERE status = 'queued' AND queue = %(queue)s
+    AND (priority, run_at, id) > (%(priority)s::smallint, %(run_at)s::timestamptz, %(id)s::uuid)
+    AND type || '@' || payload_version = ANY(%(types)s::text[])
+    AND cancel_requested_at IS NULL
+    AND NOT EXISTS (SELECT FROM job_queue WHERE name = %(queue)s AND paused_at IS NOT NULL)
+    AND EXISTS (SELECT FROM job_worker WHERE id = %(worker)s AND ended_at IS NULL)
+  ORDER BY priority, run_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE job j SET status = 'running', attempt = attempt + 1, fence = nextval('job_fence'), worker_id = %(worker)s,
+  started_at = clock_timestamp(), progress = NULL
+FROM next WHERE j.id = next.id
+RETURNING j.id::text, j.fence, j.attempt, j.failures, j.rescues, j.max_attempts, j.type, j.payload::text, j.queue,
+  j.priority, j.run_at, j.timeout_seconds, j.request_id"""
+
+
+def fetch(
+    execute: Execute, *, worker: uuid.UUID, queue: str, types: list[str], limit: int, after: Position = HEAD,
+) -> Reply[list[Claim]]:
+    """Claim up to `limit` rows behind `after`; `types` are names with versions, as `email.send@1`."""
+    params = {
+        "worker": worker, "queue": queue, "types": types, "limit": limit,
+        "priority": after.priority, "run_at": after.run_at, "id": after.id,
+    }
+    return Reply(execute(_FETCH, params), _in_order)
+
+
+def _in_order(rows: list[Any]) -> list[Claim]:
+    return sorted((Claim(*row) for row in rows), key=lambda claim: claim.position)

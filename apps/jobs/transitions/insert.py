@@ -1,0 +1,88 @@
+"""New rows, in the caller's transaction."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.jobs.transitions.statement import Execute, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A checked job that is not stored yet. `payload` is JSON text; without `run_at` it is due after `delay_seconds`."""
+
+    id: uuid.UUID
+    type: str
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout_seconds: float
+    payload: str
+    payload_version: int
+    delay_seconds: float
+    run_at: datetime | None
+    unique_key: str | None
+    tags: list[str]
+    request_id: str
+    cron_id: int | None = None
+    scheduled_for: datetime | None = None
+
+
+# run_at differs from row to row, so that a fetch can go on between two rows of one statement.
+_INSERT = """
+INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
+  created_at, unique_key, tags, payload, payload_version, request_id, cron_id, scheduled_for)
+SELECT v.id, v.type, v.queue, v.priority, CASE WHEN v.due > clock_timestamp() THEN 'scheduled' ELSE 'queued' END,
+  0, v.max_attempts, 0, 0, v.timeout_seconds, v.due, clock_timestamp(), v.unique_key,
+  ARRAY(SELECT jsonb_array_elements_text(v.tags)), v.payload, v.payload_version, v.request_id, v.cron_id, v.scheduled_for
+FROM (
+  SELECT u.*, coalesce(u.run_at, clock_timestamp() + u.delay * interval '1 s') AS due
+  FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
+    %(max_attempts)s::int[], %(timeouts)s::float8[], %(payloads)s::jsonb[], %(versions)s::smallint[],
+    %(delays)s::float8[], %(run_ats)s::timestamptz[], %(unique_keys)s::text[], %(tags)s::jsonb[],
+    %(request_ids)s::text[], %(cron_ids)s::bigint[], %(scheduled_fors)s::timestamptz[]) WITH ORDINALITY
+  AS u(id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
+    tags, request_id, cron_id, scheduled_for, number) ORDER BY u.number OFFSET 0) v
+ON CONFLICT DO NOTHING
+RETURNING id"""
+
+_HOLDERS = """
+SELECT DISTINCT ON (unique_key) unique_key, id FROM job
+WHERE unique_key = ANY(%(keys)s::text[]) AND unique_key IS NOT NULL AND finished_at IS NULL"""
+
+_NOTIFY = "SELECT pg_notify('job_due', '')"
+
+
+def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[set[uuid.UUID]]:
+    """Insert rows; the reply holds the ids that were: a missing one met an unfinished job of its `unique_key`.
+
+    `tags` are the jobs' tags as JSON text, in their order.
+    """
+    columns = {
+        "ids": [job.id for job in jobs],
+        "types": [job.type for job in jobs],
+        "queues": [job.queue for job in jobs],
+        "priorities": [job.priority for job in jobs],
+        "max_attempts": [job.max_attempts for job in jobs],
+        "timeouts": [job.timeout_seconds for job in jobs],
+        "payloads": [job.payload for job in jobs],
+        "versions": [job.payload_version for job in jobs],
+        "delays": [job.delay_seconds for job in jobs],
+        "run_ats": [job.run_at for job in jobs],
+        "unique_keys": [job.unique_key for job in jobs],
+        "tags": tags,
+        "request_ids": [job.request_id for job in jobs],
+        "cron_ids": [job.cron_id for job in jobs],
+        "scheduled_fors": [job.scheduled_for for job in jobs],
+    }
+    return Reply(execute(_INSERT, columns), lambda rows: {row[0] for row in rows})
+
+
+def holders(execute: Execute, *, keys: list[str]) -> Reply[dict[str, uuid.UUID]]:
+    """Return which unfinished job has each of the unique keys."""
+    return Reply(execute(_HOLDERS, {"keys": keys}), dict)
+
+
+def announce(execute: Execute) -> None:
+    """Wake the dispatcher at commit, for a job that is due before its next look."""
+    execute(_NOTIFY, {})

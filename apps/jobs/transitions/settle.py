@@ -1,0 +1,152 @@
+"""End attempts: one statement for all endings, each under its fence, and the ledger of those that came too late.
+
+Repeating it after a commit whose reply was lost is harmless: a settled row keeps its fence, so a second settle finds
+its own work and changes nothing. Only a rescue or a new claim takes the fence away, and then the write is stale.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.jobs.lifecycle import FINISHED, AttemptOutcome, Status
+from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended. `result` and `error` are JSON text.
+
+    `delay_seconds` is the back-off of a failure (None: no further attempt) or the length of a snooze; `until` is a
+    snooze's moment. `confirmed`: the handler completed the job in its own transaction, so only the count is missing.
+    """
+
+    id: str
+    fence: int
+    outcome: AttemptOutcome
+    result: str | None = None
+    error: str | None = None
+    delay_seconds: float | None = None
+    until: datetime | None = None
+    seconds: float = 0.0
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch: endings refused by their fence, and endings whose row somebody holds just now."""
+
+    stale: list[tuple[str, int]]
+    held: list[tuple[str, int]]
+
+
+NEXT = """
+CASE WHEN {outcome} = 'completed' THEN 'completed'
+     WHEN {outcome} = 'cancelled' THEN 'cancelled'
+     WHEN {outcome} = 'discarded' THEN 'dead_letter'
+     WHEN {outcome} IN ('failed', 'timed_out') AND ({delay} IS NULL OR j.failures + 1 >= j.max_attempts) THEN 'dead_letter'
+     WHEN {outcome} = 'worker_lost' AND j.rescues >= %(rescue_cap)s THEN 'dead_letter'
+     WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+     WHEN {outcome} IN ('failed', 'timed_out') THEN 'retrying'
+     WHEN {outcome} = 'snoozed' THEN 'scheduled'
+     ELSE 'queued' END"""
+"""Where an ending leads. A running job that is to be cancelled never goes back to any queue."""
+
+_SETTLE = f"""
+WITH v AS MATERIALIZED (
+  SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(outcomes)s::text[], %(results)s::jsonb[],
+    %(errors)s::jsonb[], %(delays)s::float8[], %(untils)s::timestamptz[], %(seconds)s::float8[], %(confirmed)s::bool[])
+  AS v(id, fence, outcome, result, error, delay, until, seconds, confirmed)),
+e AS MATERIALIZED (
+  SELECT v.*, j.type, j.queue, j.attempt, j.started_at, {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
+  FROM v JOIN job j ON j.id = v.id AND j.fence = v.fence AND j.status = 'running'
+  ORDER BY v.id FOR NO KEY UPDATE OF j SKIP LOCKED),
+won AS (
+  UPDATE job j SET status = e.next,
+    attempt = j.attempt - (e.outcome = 'released')::int,
+    failures = j.failures + (e.outcome IN ('failed', 'timed_out'))::int,
+    rescues = j.rescues + (e.outcome = 'worker_lost')::int,
+    worker_id = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN j.worker_id END,
+    started_at = CASE WHEN e.outcome <> 'released' THEN j.started_at END,
+    result = CASE WHEN e.next = 'completed' THEN e.result END,
+    error = CASE WHEN e.next <> 'completed' THEN coalesce(e.error, j.error) END,
+    run_at = CASE WHEN e.next IN ('retrying', 'scheduled')
+      THEN coalesce(e.until, clock_timestamp() + e.delay * interval '1 s') ELSE j.run_at END,
+    finished_at = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN clock_timestamp() END
+  FROM e WHERE j.id = e.id RETURNING j.id),
+kept AS (
+  INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)
+  SELECT e.id, e.attempt, e.fence, %(worker)s, e.outcome, e.error, e.started_at, clock_timestamp()
+  FROM e JOIN won USING (id) WHERE e.outcome NOT IN ('completed', 'released')
+  ON CONFLICT DO NOTHING),
+counted AS (
+  SELECT e.type, e.queue, CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN e.next ELSE e.outcome END AS event, e.seconds
+  FROM e JOIN won USING (id) WHERE e.outcome <> 'released'
+  UNION ALL
+  SELECT j.type, j.queue, 'completed', v.seconds FROM v JOIN job j USING (id, fence)
+  WHERE v.confirmed AND j.status = 'completed'),
+{TALLY},
+stale AS (
+  INSERT INTO job_stale_write (job_id, fence, worker_id, outcome, at)
+  SELECT v.id, v.fence, %(worker)s, v.outcome, clock_timestamp() FROM v
+  WHERE v.outcome <> 'released' AND NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)
+  RETURNING job_id, fence)
+SELECT job_id::text, fence, true FROM stale
+UNION ALL
+SELECT v.id::text, v.fence, false FROM v JOIN job j USING (id, fence)
+WHERE j.status = 'running' AND NOT EXISTS (SELECT FROM won WHERE won.id = v.id)"""
+
+
+def settle(execute: Execute, endings: list[Ending], *, worker: uuid.UUID, rescue_cap: int) -> Reply[Settled]:
+    """End a batch of attempts of one worker. Settle those that were `held` again, a moment later."""
+    columns = {
+        "ids": [ending.id for ending in endings],
+        "fences": [ending.fence for ending in endings],
+        "outcomes": [str(ending.outcome.value) for ending in endings],
+        "results": [ending.result for ending in endings],
+        "errors": [ending.error for ending in endings],
+        "delays": [ending.delay_seconds for ending in endings],
+        "untils": [ending.until for ending in endings],
+        "seconds": [ending.seconds for ending in endings],
+        "confirmed": [ending.confirmed for ending in endings],
+        "worker": worker,
+        "tally": worker,
+        "rescue_cap": rescue_cap,
+    }
+    return Reply(execute(_SETTLE, columns), _read)
+
+
+def _read(rows: list[Any]) -> Settled:
+    return Settled(
+        stale=[(row[0], row[1]) for row in rows if row[2]],
+        held=[(row[0], row[1]) for row in rows if not row[2]],
+    )
+
+
+_LOCK = f"""
+SELECT true FROM job WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}'
+FOR NO KEY UPDATE"""
+
+_COMPLETE = f"""
+UPDATE job SET status = 'completed', result = %(result)s::jsonb, error = NULL, finished_at = clock_timestamp()
+WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}' RETURNING true"""
+
+
+def hold(execute: Execute, *, job_id: uuid.UUID, fence: int) -> bool:
+    """Lock a job's row for the rest of the transaction; False when this fence no longer holds it."""
+    return bool(execute(_LOCK, {"id": job_id, "fence": fence}).fetchall())
+
+
+def complete(execute: Execute, *, job_id: uuid.UUID, fence: int, result: str | None) -> bool:
+    """Complete a job in the handler's own transaction; False when this fence no longer holds it."""
+    return bool(execute(_COMPLETE, {"id": job_id, "fence": fence, "result": result}).fetchall())
+
+
+_PROGRESS = f"""
+UPDATE job SET progress = %(progress)s::jsonb
+WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}' RETURNING true"""
+
+
+def report(execute: Execute, *, job_id: uuid.UUID, fence: int, progress: str) -> bool:
+    """Write how far a running attempt is; False when this fence no longer holds the job."""
+    return bool(execute(_PROGRESS, {"id": job_id, "fence": fence, "progress": progress}).fetchall())

@@ -1,0 +1,57 @@
+"""How a transition is sent and read: on Django's connection, or in the bookkeeper's pipeline."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from django.db import connections
+
+from apps.jobs.lifecycle import AttemptOutcome, Status
+
+ResultT = TypeVar("ResultT")
+Params = Mapping[str, Any]
+
+
+class Cursor(Protocol):
+    def fetchall(self) -> list[Any]: ...
+
+
+Execute = Callable[[str, Params], Cursor]
+
+
+class Reply(Generic[ResultT]):
+    """A statement that has been sent; `get()` reads its answer, in a pipeline only after the pipeline's end."""
+
+    __slots__ = ("_cursor", "_read")
+
+    def __init__(self, cursor: Cursor, read: Callable[[list[Any]], ResultT]) -> None:
+        self._cursor, self._read = cursor, read
+
+    def get(self) -> ResultT:
+        return self._read(self._cursor.fetchall())
+
+
+def on_django(using: str = "default") -> Execute:
+    """Return an `Execute` on this thread's Django connection: the statement joins the transaction that is open there."""
+
+    def execute(sql: str, params: Params) -> Cursor:
+        cursor = connections[using].cursor()
+        cursor.execute(sql, params)
+        return cursor
+
+    return execute
+
+
+def quoted(*members: Status | AttemptOutcome) -> str:
+    """Return members as an SQL list. They are constants of this house, never input."""
+    return ", ".join(f"'{member.value}'" for member in members)
+
+
+TALLY = """
+tallied AS (
+  INSERT INTO job_tally (minute, worker_id, type, queue, event, count, seconds)
+  SELECT date_trunc('minute', clock_timestamp()), %(tally)s, type, queue, event, count(*), sum(seconds)
+  FROM counted GROUP BY type, queue, event ORDER BY type, queue, event
+  ON CONFLICT (minute, worker_id, type, queue, event)
+  DO UPDATE SET count = job_tally.count + EXCLUDED.count, seconds = job_tally.seconds + EXCLUDED.seconds)"""
+"""Adds what the statement's CTE `counted (type, queue, event, seconds)` says. `tally` is the worker's id, or a fresh
+one for anybody else: nobody may wait for another's open transaction to count."""
