@@ -1,1 +1,5 @@
-"""The job types that ship."""
+"""The job types that ship; importing this registers them."""
+
+from apps.jobs.types import http
+
+__all__ = ["http"]
