@@ -5,7 +5,7 @@ class PlatformError(Exception):
     """The root of everything that the platform itself refuses or reports."""
 
 
-class MisconfiguredError(PlatformError):
+class Misconfigured(PlatformError):
     """A setting is wrong; the message names it and says what to do."""
 
     def __init__(self, problems: list[str]) -> None:

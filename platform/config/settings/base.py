@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from apps.jobs.conf import Config
 from config.settings import env
 from core.devserver import addresses
+from core.observability import logging
 
 ENV = env.read()
 ROOT = env.ROOT
@@ -61,6 +62,8 @@ INSTALLED_APPS = [
     "apps.jobs",
 ]
 MIDDLEWARE = [
+    "core.observability.request_id.RequestIdMiddleware",   # first: all that follows can be told apart in the logs
+    "core.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -99,8 +102,48 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = ENV.DATA_DIR / "static"
-WHITENOISE_USE_FINDERS = True
+STATICFILES_DIRS = [ROOT / "platform" / "config" / "static"]
+WHITENOISE_USE_FINDERS = True   # served from where they stand: nothing to collect
+
+CSRF_FAILURE_VIEW = "config.pages.forbidden"
+LOGGING = logging.configure(level=ENV.LOG_LEVEL, form=ENV.LOG_FORMAT)
+
+# HTTP
+RATE_LIMIT = ENV.RATE_LIMIT
+TRUSTED_PROXIES = ENV.words("TRUSTED_PROXIES")
+METRICS_TOKEN = ENV.METRICS_TOKEN
+FLOWER_URL = ENV.FLOWER_URL
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "core.api.authentication.BearerAuthentication",
+        "core.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["core.api.permissions.Closed"],
+    "DEFAULT_THROTTLE_CLASSES": ["core.api.throttling.WriteThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "core.api.schema.Schema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "core.api.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,                     # ?format= is an unknown parameter like any other
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Latchwork",
+    "DESCRIPTION": (
+        "Durable, fenced jobs. Authenticate with `Authorization: Bearer <token>`. Every refusal is an RFC 9457 problem; "
+        "unknown members (422) and query parameters (400) are refused; lists go on at `next`."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["core.api.schema.with_problems"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "validatorUrl": None},
+}
 
 # Celery: the broker is a doorbell, the row is the truth
 CELERY_BROKER_URL = BROKER_URL

@@ -1,6 +1,7 @@
 """The only reader of the environment. Each variable may also be given as a file: NAME_FILE=/path/of/a/secret."""
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from core.errors import MisconfiguredError
+from core.errors import Misconfigured
 
 ROOT = Path(__file__).resolve().parents[3]
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
@@ -46,6 +47,16 @@ def _rate(value: str) -> str:
     return value
 
 
+def _networks(value: str) -> str:
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            ipaddress.ip_network(word)
+        except ValueError as exc:
+            msg = f"{word!r} is no address and no network: write 10.0.0.7 or 10.0.0.0/8"
+            raise ValueError(msg) from exc
+    return value
+
+
 class Environment(BaseModel):
     """Everything that can be set from outside, with its default. An empty address means the embedded service."""
 
@@ -61,6 +72,9 @@ class Environment(BaseModel):
     PORT: int = Field(8000, ge=1, le=65535)
     JOB_MODULES: Annotated[str, AfterValidator(_words)] = ""
     RATE_LIMIT: Annotated[str, AfterValidator(_rate)] = "60/minute"
+    TRUSTED_PROXIES: Annotated[str, AfterValidator(_networks)] = ""
+    METRICS_TOKEN: str = ""
+    FLOWER_URL: Annotated[str, _url("http", "https")] = ""
     JOBS_LEASE_SECONDS: float = Field(30.0, ge=1, le=3600)
     JOBS_TICKETS: int = Field(20, ge=1, le=1000)
     JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
@@ -76,7 +90,7 @@ class Environment(BaseModel):
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
-    """Return the checked environment; raise `MisconfiguredError` that names each wrong variable and its fix."""
+    """Return the checked environment; raise `Misconfigured` that names each wrong variable and its fix."""
     problems: list[str] = []
     values: dict[str, Any] = {}
     for name in Environment.model_fields:
@@ -103,8 +117,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         for error in exc.errors():
             name = str(error["loc"][0])
             reason = error["msg"].removeprefix("Value error, ")
-            shown = "" if name == "SECRET_KEY" or name.endswith("_URL") else f"={error['input']}"
-            problems.append(f"{name}{shown}: {reason}")
+            problems.append(f"{name}{_shown(name, error['input'])}: {reason}")
     if problems or environment is None:
-        raise MisconfiguredError(problems)
+        raise Misconfigured(problems)
     return environment
+
+
+def _shown(name: str, value: object) -> str:
+    """Return what may be printed of a wrong value: nothing where a password may stand."""
+    return "" if name in {"SECRET_KEY", "METRICS_TOKEN"} or name.endswith("_URL") else f"={value}"

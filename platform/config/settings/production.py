@@ -2,7 +2,7 @@
 
 from config.settings import base
 from config.settings.base import *  # noqa: F403  an environment is the base with a few names changed below
-from core.errors import MisconfiguredError
+from core.errors import Misconfigured
 
 _missing = [
     f"{name} is not set: {fix}"
@@ -20,8 +20,9 @@ if base.ENV.SECRET_KEY and len(base.ENV.SECRET_KEY) < 50:
 if base.ENV.DEBUG:
     _missing.append("DEBUG is on: unset it")
 if _missing:
-    raise MisconfiguredError(_missing)
+    raise Misconfigured(_missing)
 
+STATIC_ROOT = base.ENV.DATA_DIR / "static"
 SECURE_SSL_REDIRECT = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000

@@ -1,5 +1,7 @@
 """Rows of the HTTP interface: who may ask, and what was answered under an `Idempotency-Key`."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -19,7 +21,7 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [
+        constraints: ClassVar = [
             models.CheckConstraint(name="api_token_role_is_known", condition=models.Q(role__in=Role.values)),
         ]
 
@@ -42,10 +44,10 @@ class IdempotencyRecord(models.Model):
     expires_at = models.DateTimeField()
 
     class Meta:
-        constraints = [
+        constraints: ClassVar = [
             models.UniqueConstraint(name="idempotency_key_is_used_once", fields=["principal", "route", "key"]),
         ]
-        indexes = [models.Index(name="idempotency_record_expiry", fields=["expires_at"])]
+        indexes: ClassVar = [models.Index(name="idempotency_record_expiry", fields=["expires_at"])]
 
     def __str__(self) -> str:
         return f"{self.principal} {self.route} {self.key}"

@@ -21,7 +21,7 @@ FORM = re.compile(r"lw_([0-9a-f]{8})_([A-Za-z0-9_-]{43})", re.ASCII)
 USE_IS_WRITTEN_EACH = timedelta(minutes=1)
 
 
-class UnknownTokenError(PlatformError):
+class UnknownToken(PlatformError):
     """No token has one of these prefixes."""
 
     def __init__(self, prefixes: list[str]) -> None:
@@ -81,11 +81,11 @@ def revoke(prefixes: list[str]) -> list[ApiToken]:
 
 
 def select(prefixes: list[str]) -> list[ApiToken]:
-    """Return the tokens with these prefixes, with or without their `lw_`; raise `UnknownTokenError` for others."""
+    """Return the tokens with these prefixes, with or without their `lw_`; raise `UnknownToken` for others."""
     wanted = [prefix.removeprefix("lw_").split("_")[0] for prefix in prefixes]
     rows = list(ApiToken.objects.filter(prefix__in=wanted).order_by("pk"))
     if missing := sorted(set(wanted) - {row.prefix for row in rows}):
-        raise UnknownTokenError(missing)
+        raise UnknownToken(missing)
     return rows
 
 

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *, prefixes: list[str], **options: Any) -> None:
         try:
             rows = tokens.select(prefixes) if options["dry_run"] else tokens.revoke(prefixes)
-        except tokens.UnknownTokenError as exc:
+        except tokens.UnknownToken as exc:
             raise CommandError(str(exc)) from exc
         if options["json"]:
             revoked = [f"lw_{row.prefix}" for row in rows]

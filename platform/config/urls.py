@@ -1,0 +1,24 @@
+"""All addresses of the web process."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from config import pages
+from core.api import problems
+from core.observability import health, metrics
+
+urlpatterns = [
+    path("", pages.start, name="start"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.view, name="metrics"),
+    path("admin/", admin.site.urls),
+    path("api/v1/schema", pages.SchemaView.as_view(), name="schema"),
+    path("api/v1/docs", pages.DocsView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("apps.jobs.urls")),
+    re_path(r"^api(?:/|$)", problems.unknown_route),   # after all others: also with DEBUG a problem, not a page
+]
+handler400 = "config.pages.bad_request"
+handler403 = "config.pages.forbidden"
+handler404 = "config.pages.not_found"
+handler500 = "config.pages.server_error"

@@ -1,0 +1,116 @@
+"""What comes with a request, checked: query parameters and bodies that know all their names."""
+
+from http import HTTPStatus
+from typing import Any, ClassVar, TypeVar, get_origin
+
+import pydantic
+from drf_spectacular.utils import OpenApiParameter
+from pydantic import ConfigDict
+from rest_framework.request import Request
+
+from core.api.parsers import unstorable
+from core.api.problems import FieldError, Problem, invalid, pydantic_errors
+
+
+class Query(pydantic.BaseModel):
+    """The query parameters of a route; one that is not a field is refused, a list field may be repeated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Body(pydantic.BaseModel):
+    """The JSON object that a route reads; a member that is not a field is refused, and "1" is not 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Nothing(Body):
+    """The body of a route that needs none: absent, or an empty object."""
+
+
+class NoParameters(Query):
+    """The query of a route that has none."""
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+
+QueryT = TypeVar("QueryT", bound=Query)
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+def read_query(model: type[QueryT], request: Request) -> QueryT:
+    """Return the query parameters; a wrong or unknown one is a 400 that lists what is known."""
+    known, values, errors = model.model_fields, {}, []
+    for name, given in request.query_params.lists():
+        several = name in known and get_origin(known[name].annotation) in {list, tuple}
+        if name not in known:
+            some = f"known are {', '.join(sorted(known))}" if known else "this address takes none"
+            errors.append(FieldError(pointer=f"/{_shown(name)}", detail=f"is not a parameter; {some}"))
+        elif why := next(filter(None, map(unstorable, given)), ""):
+            errors.append(FieldError(pointer=f"/{name}", detail=why))
+        elif len(given) > 1 and not several:
+            errors.append(FieldError(pointer=f"/{name}", detail="stands more than once: give one value"))
+        else:
+            values[name] = given if several else given[0]
+    if not errors:
+        try:
+            return model.model_validate(values)
+        except pydantic.ValidationError as exc:
+            errors = pydantic_errors(exc)
+    raise Problem(
+        status=HTTPStatus.BAD_REQUEST,
+        kind="invalid-parameters",
+        detail="; ".join(f"{error.pointer.removeprefix('/')}: {error.detail}" for error in errors[:5]),
+        errors=errors,
+    )
+
+
+def read_body(model: type[BodyT], request: Request) -> BodyT:
+    """Return the body; a wrong, missing or unknown member is a 422 with a pointer to it."""
+    data = request.data
+    if not isinstance(data, dict):
+        raise invalid([FieldError(pointer="", detail="must be a JSON object")])
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as exc:
+        errors = [
+            error if error.detail != "Extra inputs are not permitted" else FieldError(
+                pointer=error.pointer, detail=f"is not a member; known are {', '.join(sorted(_names(model)))}",
+            )
+            for error in pydantic_errors(exc)
+        ]
+        raise invalid(errors) from exc
+
+
+def openapi(model: type[Query]) -> list[OpenApiParameter]:
+    """Return the parameters for the API's description."""
+    schema = model.model_json_schema()
+    return [
+        OpenApiParameter(
+            name=name,
+            type=_inlined(facts, schema.get("$defs", {})),
+            location=OpenApiParameter.QUERY,
+            description=facts.get("description", ""),
+            required=name in schema.get("required", []),
+        )
+        for name, facts in schema.get("properties", {}).items()
+    ]
+
+
+def _inlined(facts: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema: it is absent rather than null, and has no room of its own for definitions."""
+    options = [option for option in facts.get("anyOf", [facts]) if option.get("type") != "null"]
+    found: dict[str, Any] = dict(options[0]) if len(options) == 1 else {"anyOf": options}
+    if reference := found.pop("$ref", None):
+        found = {**definitions[reference.rsplit("/", 1)[-1]], **found}
+    if "items" in found:
+        found["items"] = _inlined(found["items"], definitions)
+    return {key: value for key, value in found.items() if key not in {"title", "default", "description"}}
+
+
+def _names(model: type[Body]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _shown(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:100]

@@ -1,0 +1,28 @@
+"""The view that all routes of the API build on."""
+
+from http import HTTPStatus
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.api.problems import Problem
+
+
+class ApiView(APIView):
+    """A route. It has to name its `permission_classes`: the default is closed."""
+
+    http_method_names = ["get", "head", "post"]  # noqa: RUF012  Django declares it so; without OPTIONS, which tells of views
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Do what REST framework does first, then refuse a body whose length is not known, which would be unread."""
+        super().initial(request, *args, **kwargs)
+        if request.headers.get("Transfer-Encoding"):
+            raise Problem(status=HTTPStatus.LENGTH_REQUIRED, detail="send the body with its Content-Length")
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """Keep answers out of shared caches: they are for whoever asked."""
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
+        final.headers.setdefault("Cache-Control", "no-store")
+        return final
