@@ -22,8 +22,7 @@ class JobsConfig(AppConfig):
                 import_module(module)
             except ModuleNotFoundError as exc:
                 if exc.name and (module == exc.name or module.startswith(f"{exc.name}.")):
-                    raise Misconfigured([
-                        f"JOB_MODULES names {module!r}, which cannot be imported: check the spelling, and that its "
-                        "folder is the working directory or on PYTHONPATH",
-                    ]) from exc
+                    problem = f"JOB_MODULES names {module!r}, which cannot be imported"
+                    fix = "check the spelling, and that its folder is the working directory or on PYTHONPATH"
+                    raise Misconfigured([f"{problem}: {fix}"]) from exc
                 raise
