@@ -32,7 +32,7 @@ def result(response: Response) -> JSON:
 
 def complaint(response: Response) -> str:
     """Return a sentence with the status and the beginning of the body, fit for a log line."""
-    said = CONTROL.sub(" ", response.body[: 4 * SHOWN].decode(errors="replace"))[:SHOWN].strip()
+    said = " ".join(_clean(response.body[: 4 * SHOWN].decode(errors="replace")).split())[:SHOWN]
     where = f" (Location: {_clean(location)[:200]})" if (location := response.headers.get("location")) else ""
     return f"the server answered {response.status}{where}" + (f": {said}" if said else "")
 
