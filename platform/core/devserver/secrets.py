@@ -6,12 +6,12 @@ import secrets
 from pathlib import Path
 
 
-def secret(data_dir: Path, name: str) -> str:
+def secret(data_dir: Path, name: str, *, size: int = 48) -> str:
     """Return the secret of that name, making it when there is none; two processes that race agree on one."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path, part = data_dir / name, data_dir / f".{name}.{os.getpid()}"
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-        file.write(secrets.token_urlsafe(48))
+        file.write(secrets.token_urlsafe(size))
     with contextlib.suppress(FileExistsError):   # somebody was faster
         os.link(part, path)                      # and never shows half a file
     part.unlink()
@@ -20,5 +20,18 @@ def secret(data_dir: Path, name: str) -> str:
 
 def secret_key(data_dir: Path) -> str:
     """Return Django's key of this checkout."""
-    path = data_dir / "secret_key"
-    return path.read_text(encoding="utf-8") if path.exists() else secret(data_dir, "secret_key")
+    return known(data_dir, "secret_key") or secret(data_dir, "secret_key")
+
+
+def known(data_dir: Path, name: str) -> str | None:
+    """Return the secret of that name if there is one."""
+    path = data_dir / name
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def keep(data_dir: Path, name: str, value: str) -> None:
+    """Keep a secret that was made elsewhere, in place of the one before."""
+    part = data_dir / f".{name}.{os.getpid()}"
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        file.write(value)
+    part.replace(data_dir / name)

@@ -46,6 +46,7 @@ class Server(abc.ABC):
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._frozen: list[psutil.Process] = []
+        self._attempts, self._give_up = 0, 0.0
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -73,27 +74,33 @@ class Server(abc.ABC):
         return self.wait_ready()
 
     def launch(self) -> Self:
-        """Start without waiting, so that several get ready at the same time."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        """Start without waiting, so that several get ready at the same time; then call `advance()` until it is true."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._wait_for_leftover()
         self.prepare()
+        self._attempts, self._give_up = 1, clock.elapsed() + self.ready_seconds
         self._execute()
         return self
 
+    def advance(self) -> bool:
+        """Tell whether it is ready; take another port when somebody else was faster at the one that was free."""
+        if self.is_ready():
+            self.settle()
+            return True
+        if self.poll() is not None:
+            if self._attempts == ATTEMPTS or ports.is_free(self.port):
+                raise StoreError(self.title, f"ended with status {self.poll()} while starting", self._tail())
+            self._attempts, self.port = self._attempts + 1, 0
+            self._execute()
+        elif clock.elapsed() > self._give_up:
+            self.kill()
+            raise StoreError(self.title, f"was not ready within {self.ready_seconds:.0f} s", self._tail())
+        return False
+
     def wait_ready(self) -> Self:
-        """Wait until it answers; choose another port when somebody else was faster at the one that was free."""
-        until, attempts = clock.elapsed() + self.ready_seconds, 1
-        while not self.is_ready():
-            if self.poll() is not None:
-                if attempts == ATTEMPTS or ports.is_free(self.port):
-                    raise StoreError(self.title, f"ended with status {self.poll()} while starting", self._tail())
-                attempts, self.port = attempts + 1, 0
-                self._execute()
-            if clock.elapsed() > until:
-                self.kill()
-                raise StoreError(self.title, f"was not ready within {self.ready_seconds:.0f} s", self._tail())
+        """Wait until it answers."""
+        while not self.advance():
             self._pause(0.05)
-        self.settle()
         return self
 
     def stop(self, *, seconds: float = 10) -> None:

@@ -1,0 +1,113 @@
+"""The stores of one checkout: those that no address was given for are started here, and all addresses are written down.
+
+A lock on the data folder, held as long as we live, keeps two runners off the same data.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from core.devserver import addresses
+from core.devserver.addresses import Addresses
+from core.devserver.postgres import Postgres
+from core.devserver.server import Server
+from core.devserver.valkey import Valkey
+from core.errors import PlatformError
+
+LOCK = "up.lock"
+
+
+class AlreadyRunning(PlatformError):
+    """Another runner holds the data folder."""
+
+    def __init__(self, data_dir: Path, owner: str) -> None:
+        self.data_dir, self.owner = data_dir, owner
+        super().__init__(f"{data_dir} is in use by process {owner}: stop that one first, or set another DATA_DIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The addresses that the operator gave; an empty one asks for an embedded store."""
+
+    database_url: str = ""
+    broker_url: str = ""
+    cache_url: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stores:
+    """What is started, and what everybody else then needs to know."""
+
+    data_dir: Path
+    given: Given
+    servers: list[Server] = field(init=False)
+
+    def __post_init__(self) -> None:
+        postgres = [] if self.given.database_url else [Postgres(data_dir=self.data_dir)]
+        valkey = [Valkey(data_dir=self.data_dir)] if self._needs_valkey() else []
+        self.servers = [*valkey, *postgres]   # the quick one first: it gets ready while the other makes its folder
+
+    def start(self, *, meanwhile: Callable[[], None]) -> Addresses:
+        """Start all at once, wait until they answer, and write down where they listen."""
+        for server in self.servers:
+            server.launch()
+        waiting = list(self.servers)
+        while waiting := [server for server in waiting if not server.advance()]:
+            meanwhile()
+        found = self.addresses()
+        addresses.write(self.data_dir, found)
+        return found
+
+    def addresses(self) -> Addresses:
+        """Return all three addresses, those that were given among them."""
+        urls = {"database_url": self.given.database_url, "broker_url": self.given.broker_url}
+        urls["cache_url"] = self.given.cache_url or beside(self.given.broker_url)
+        for server in self.servers:
+            if isinstance(server, Postgres):
+                urls["database_url"] = server.url()
+            elif isinstance(server, Valkey):
+                urls["broker_url"] = urls["broker_url"] or server.url(0)
+                urls["cache_url"] = urls["cache_url"] or server.url(1)
+        return Addresses(**urls)
+
+    def stop(self) -> None:
+        """Stop all in an orderly way, one after the other: each takes a moment."""
+        for server in self.servers:
+            server.stop(seconds=2)
+
+    def kill(self) -> None:
+        """End all at once."""
+        for server in self.servers:
+            server.kill()
+
+    def _needs_valkey(self) -> bool:
+        return not self.given.broker_url or not (self.given.cache_url or beside(self.given.broker_url))
+
+
+def beside(broker_url: str) -> str:
+    """Return the address of the cache that goes with a broker: the next database of a Redis, nothing of any other."""
+    parts = urlsplit(broker_url)
+    if parts.scheme not in {"redis", "rediss"}:
+        return ""
+    number = parts.path.lstrip("/") or "0"
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1}")) if number.isdecimal() else ""
+
+
+@contextlib.contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for ourselves; raise `AlreadyRunning` when another runner does."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / LOCK).open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyRunning(data_dir, lock.read().strip() or "unknown") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

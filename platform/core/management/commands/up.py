@@ -1,0 +1,103 @@
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from core import clock
+from core.devserver import ports, provision, stack
+from core.devserver.banner import banner
+from core.devserver.console import Console
+from core.devserver.runner import GaveUp, Runner, StopRequested
+from core.devserver.stores import Given, Stores, held
+from core.errors import PlatformError
+
+READY_SECONDS = 80
+DEFAULTS = {                          # for what is started here, unless the environment says otherwise
+    "LOG_FORMAT": "console",
+    "JOBS_STOP_GRACE_SECONDS": "7",   # everything is to end within 15 s
+    "OUTGOING_ALLOW_PRIVATE": "true",
+}
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read `web,worker`."""
+    chosen = tuple(filter(None, (word.strip() for word in text.split(","))))
+    if unknown := [name for name in chosen if name not in stack.NAMES]:
+        raise ArgumentTypeError(f"{', '.join(unknown)} is not known: choose from {', '.join(stack.NAMES)}")
+    return chosen
+
+
+class Command(BaseCommand):
+    help = "Run everything on this machine: the stores that no address is given for, web, worker, beat and Flower."
+    requires_system_checks = ()       # the database is not there yet
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        everything = ",".join(stack.NAMES)
+        parser.add_argument("--only", type=names, default=stack.NAMES, help=f"some of {everything}; default: all")
+        parser.add_argument("--workers", type=int, default=1, help="how many workers; default: 1")
+        parser.add_argument("--port", type=int, help="of the web application; default: PORT, else the next free from 8000")
+        parser.add_argument("--no-smoke", action="store_true", help="do not run a real job once everything is ready")
+
+    def handle(self, *, only: tuple[str, ...], workers: int, port: int | None, no_smoke: bool, **_: Any) -> None:
+        if not 1 <= workers <= 64:
+            raise CommandError("--workers must be between 1 and 64")
+        env, started = settings.ENV, clock.elapsed()
+        console = Console(sys.stdout)
+        given = Given(database_url=env.DATABASE_URL, broker_url=env.BROKER_URL, cache_url=env.CACHE_URL)
+        allows_private = "OUTGOING_ALLOW_PRIVATE" not in env.model_fields_set
+        for name, value in DEFAULTS.items():
+            if name not in env.model_fields_set:
+                os.environ[name] = value
+        os.environ["DATA_DIR"] = str(env.DATA_DIR.resolve())   # the programs work in the checkout, not here
+        os.environ.pop("DATA_DIR_FILE", None)
+        try:
+            with held(env.DATA_DIR):
+                stores = Stores(data_dir=env.DATA_DIR.resolve(), given=given)
+                with Runner(console=console, stores=stores, cwd=settings.ROOT) as runner:
+                    addresses = stores.start(meanwhile=lambda: runner.idle(seconds=0.05))
+                    for server in stores.servers:
+                        runner.say(f"{server.title} is ready on {ports.HOST}:{server.port}")
+                    programs = stack.Stack(
+                        root=Path(settings.ROOT), data_dir=stores.data_dir, addresses=addresses, workers=workers,
+                        port=self.web_port(port, runner) if "web" in only else env.PORT,
+                        flower_port=ports.keep(stores.data_dir, "flower"),
+                    )
+                    self.serve(runner, programs, only=only, started=started, allows_private=allows_private, smoke=not no_smoke)
+        except StopRequested:
+            console.block("")
+        except PlatformError as exc:
+            raise CommandError(str(exc)) from exc
+
+    def serve(
+        self, runner: Runner, programs: stack.Stack, *, only: tuple[str, ...], started: float, allows_private: bool, smoke: bool,
+    ) -> None:
+        """Prepare the database, start the programs, show what there is, and stay until somebody wants the end."""
+        if not provision.is_current(database_url=programs.addresses.database_url, data_dir=programs.data_dir) and (
+            status := runner.complete(programs.provision())
+        ):
+            raise GaveUp(f"the database could not be prepared (status {status}): see the lines above")
+        runner.start(programs.programs(only))
+        runner.wait_ready(seconds=READY_SECONDS)
+        took = clock.elapsed() - started
+        text = banner(programs, names=only, console=runner.console, seconds=took, allows_private=allows_private)
+        runner.console.block(text)
+        if smoke and {"web", "worker"} <= set(only):
+            runner.complete(programs.smoke())
+        runner.run()
+
+    def web_port(self, wanted: int | None, runner: Runner) -> int:
+        """Return the port of the web application; the one that was asked for, or the next free from the default."""
+        chosen = wanted or (settings.ENV.PORT if "PORT" in settings.ENV.model_fields_set else None)
+        if chosen:
+            if not ports.is_free(chosen):
+                raise GaveUp(f"port {chosen} is taken: set PORT to another one, or unset it to get the next free one")
+            return chosen
+        default: int = settings.ENV.PORT
+        free = next(port for port in range(default, default + 1000) if ports.is_free(port))
+        if free != default:
+            runner.say(f"port {default} is taken, so the web application is on {free}")
+        return free
