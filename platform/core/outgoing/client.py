@@ -118,17 +118,20 @@ def request(
     timeout_seconds: float = 20.0,
     allow_redirects: bool = False,
     max_bytes: int = 64 * 1024,
+    allow_private: bool | None = None,
 ) -> Response:
     """Send a request and return the answer, of whatever status, before `timeout_seconds` are over.
 
     At most `max_bytes` of the (decoded) body are read, the rest is never asked for. An answer that does not come is
-    one of the errors of this package.
+    one of the errors of this package. Say `allow_private` only where an operator has typed the address; for all
+    others the setting decides.
     """
     if not TOKEN.fullmatch(method):
         raise BadRequest(url, part="method", reason=f"{method!r} is not a method")
     check_headers(headers or {}, url=url)
     first = _Request(method.upper(), addresses.parse(url), dict(headers or {}), body)
-    line = Line(first.target.url, seconds=timeout_seconds, allow_private=settings.OUTGOING_ALLOW_PRIVATE)
+    allowed = settings.OUTGOING_ALLOW_PRIVATE if allow_private is None else allow_private
+    line = Line(first.target.url, seconds=timeout_seconds, allow_private=allowed)
     exchange = _Exchange(first, line=line, allow_redirects=allow_redirects, max_bytes=max_bytes)
     answer: concurrent.futures.Future[Response] = concurrent.futures.Future()
     # A thread, because a look-up of a name cannot be interrupted. The caller's context goes along for traces and logs.

@@ -286,3 +286,12 @@ def test_other_clients_are_forbidden_by_lint(line):
 
     assert "all outgoing HTTP goes through core.outgoing" in ruff("apps/jobs/types/http.py")
     assert "All checks passed!" in ruff("platform/core/outgoing/client.py")
+
+
+def test_whoever_typed_the_address_may_allow_an_inner_one(server, settings):
+    settings.OUTGOING_ALLOW_PRIVATE = False
+    url = server.answers("/")
+
+    with pytest.raises(outgoing.Refused):
+        outgoing.request("GET", url)
+    assert 200 == outgoing.request("GET", url, allow_private=True).status
