@@ -19,6 +19,7 @@ from apps.jobs.retry import Exponential, RetryPolicy
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")   # in JSON text; after an escaped backslash it is only text
 MAX_PAYLOAD_BYTES = 256 * 1024
 
 
@@ -85,14 +86,14 @@ class JobType:
 
         What is stored is what the caller gave, not what the model made of it: defaults belong to the code that runs.
         """
-        if isinstance(payload, pydantic.BaseModel):
-            payload = payload.model_dump(mode="json")
         try:
+            if isinstance(payload, pydantic.BaseModel):
+                payload = payload.model_dump(mode="json", by_alias=True)
             text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
             size = len(text.encode())
         except (TypeError, ValueError, RecursionError) as exc:
             raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {exc}")]) from exc
-        if "\\u0000" in text:
+        if NUL.search(text):
             raise InvalidJob([Problem("/payload", "holds a NUL character, which cannot be stored: remove it")])
         if size > MAX_PAYLOAD_BYTES:
             raise InvalidJob([Problem("/payload", f"has {size} bytes: at most {MAX_PAYLOAD_BYTES} are stored in a job")])

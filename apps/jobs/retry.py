@@ -1,5 +1,6 @@
 """When a failed attempt is followed by another."""
 
+import math
 import random
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,14 +26,16 @@ class Exponential:
     never: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.base < 1 or self.cap <= 0 or not 0 <= self.jitter <= 1:
-            raise ValueError("Exponential needs base >= 1, cap > 0 and jitter between 0 and 1")
+        if not 1 <= self.base < math.inf or not 0 < self.cap < math.inf or not 0 <= self.jitter <= 1:
+            raise ValueError("Exponential needs base >= 1, cap > 0, both finite, and jitter between 0 and 1")
 
     def delay_seconds(self, failures: int, error: BaseException | None = None) -> float | None:
         if isinstance(error, self.never):
             return None
-        exponent = min(failures, 64)   # beyond that every base above 1 is past any cap, and floats overflow
-        plain = min(self.cap, self.base**exponent)
+        try:
+            plain = min(self.cap, float(self.base) ** failures)
+        except OverflowError:   # past any cap
+            plain = self.cap
         return plain * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311  spreads load, guards nothing
 
 
@@ -42,6 +45,10 @@ class Fixed:
 
     seconds: float
     never: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError("Fixed needs seconds of 0 or more, and finite")
 
     def delay_seconds(self, failures: int, error: BaseException | None = None) -> float | None:  # noqa: ARG002  the protocol's
         return None if isinstance(error, self.never) else self.seconds
