@@ -53,7 +53,10 @@ def test_a_name_of_this_machine_is_refused_where_it_is_given(name):
         outgoing.check(f"http://{name}/")
 
 
-@pytest.mark.parametrize("answer", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1"])
+@pytest.mark.parametrize(
+    "answer",
+    ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "::127.0.0.1", "fec0::1", "168.63.129.16"],
+)
 def test_a_name_that_resolves_to_an_inner_address_is_refused(answer, internet):
     internet.names["inner.test"] = [answer]
 
