@@ -19,7 +19,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from core.observability.request_id import current_request_id
 
@@ -94,7 +93,6 @@ def pydantic_errors(exc: pydantic.ValidationError) -> list[FieldError]:
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """Answer any exception of a view; REST framework calls this (`EXCEPTION_HANDLER`)."""
-    set_rollback()
     problem = translate(exc)
     response = Response(problem.body(), status=problem.status_code, headers=problem.headers, content_type=MEDIA_TYPE)
     if problem.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
