@@ -45,7 +45,7 @@ class Status(TextChoices):
 
 
 class AttemptOutcome(TextChoices):
-    """How one attempt ended; the last four cost nothing of `max_attempts`."""
+    """How one attempt ended; the last five cost nothing of `max_attempts`."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -57,6 +57,8 @@ class AttemptOutcome(TextChoices):
     WORKER_LOST = "worker_lost"
     """The process that ran it died or fell silent for a lease; counts in `rescues`."""
     SNOOZED = "snoozed"
+    STOPPED = "stopped"
+    """Begun, and ended by the stop of its worker."""
     RELEASED = "released"
     """Claimed and never begun."""
 

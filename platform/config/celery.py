@@ -1,9 +1,11 @@
 """The Celery application: `celery -A config worker`, `beat` and `flower` work unchanged, from any folder."""
 
 import os
+from typing import Any
 
+import django
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, import_modules, setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -14,3 +16,20 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 @setup_logging.connect
 def keep_our_logging(**_: object) -> None:
     """Leave logging as the settings made it: with a receiver, Celery adds no handlers and redirects no output."""
+
+
+@import_modules.connect
+def register_jobs(**_: object) -> None:
+    """Make each job type a Celery task, once Django and with it the types are loaded."""
+    django.setup()
+    from apps.jobs.engine import steps  # noqa: PLC0415  needs Django's apps
+
+    steps.install(app)
+
+
+@celeryd_init.connect
+def choose_queues(options: dict[str, Any], **_: object) -> None:
+    """Let a worker without -Q serve every queue."""
+    from apps.jobs.engine import steps  # noqa: PLC0415  needs Django's apps
+
+    steps.choose_queues(app, options)

@@ -141,7 +141,7 @@ class Migration(migrations.Migration):
                 ('fence', models.BigIntegerField()),
                 ('worker_id', models.UUIDField(null=True)),
                 ('lock_token', models.BigIntegerField(null=True)),
-                ('outcome', models.TextField(choices=[('completed', 'Completed'), ('failed', 'Failed'), ('timed_out', 'Timed Out'), ('discarded', 'Discarded'), ('cancelled', 'Cancelled'), ('worker_lost', 'Worker Lost'), ('snoozed', 'Snoozed'), ('released', 'Released')])),
+                ('outcome', models.TextField(choices=[('completed', 'Completed'), ('failed', 'Failed'), ('timed_out', 'Timed Out'), ('discarded', 'Discarded'), ('cancelled', 'Cancelled'), ('worker_lost', 'Worker Lost'), ('snoozed', 'Snoozed'), ('stopped', 'Stopped'), ('released', 'Released')])),
                 ('error', models.JSONField(null=True)),
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField()),

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from celery import Celery, current_app
+from celery import Celery
+from celery._state import get_current_app
 from kombu import Connection
 from kombu.exceptions import KombuError
 
@@ -118,7 +119,7 @@ def _current() -> Publisher:
     global _publisher  # noqa: PLW0603  one publisher a process
     with _lock:
         if _publisher is None:
-            _publisher = Publisher(current_app._get_current_object())  # noqa: SLF001  Celery's way to the real app
+            _publisher = Publisher(get_current_app())
             atexit.register(_at_exit(_publisher))
         return _publisher
 

@@ -20,7 +20,8 @@ moved AS (
 counted AS (
   SELECT type, queue, 'cancelled' AS event, 0::float8 AS seconds FROM moved WHERE status = '{Status.CANCELLED.value}'),
 {TALLY}
-SELECT queue, count(*) FROM moved WHERE status = '{Status.QUEUED.value}' GROUP BY queue"""
+SELECT queue, count(*) FROM moved WHERE status = '{Status.QUEUED.value}'
+  AND NOT EXISTS (SELECT FROM job_queue p WHERE p.name = moved.queue AND p.paused_at IS NOT NULL) GROUP BY queue"""
 
 _NEXT = f"""
 SELECT clock_timestamp(), extract(epoch FROM min(run_at) - clock_timestamp())::float8
@@ -48,9 +49,13 @@ class Outlook:
     now: datetime
     next_due_seconds: float | None
 
+    @property
+    def is_overdue(self) -> bool:
+        return self.next_due_seconds is not None and self.next_due_seconds <= 0
+
 
 def move(execute: Execute, *, limit: int) -> Reply[dict[str, int]]:
-    """Move due rows; the reply says how many became ready in each queue."""
+    """Move due rows; the reply says how many became ready in each queue, paused ones left out: nobody rings for them."""
     return Reply(execute(_MOVE, {"limit": limit, "tally": uuid.uuid4()}), dict)
 
 

@@ -64,14 +64,18 @@ INSERT INTO job_duty (name, done_at, by) VALUES (%(name)s, clock_timestamp(), %(
 ON CONFLICT (name) DO UPDATE SET done_at = clock_timestamp(), by = EXCLUDED.by
 WHERE job_duty.done_at < clock_timestamp() - %(every)s * interval '1 s' RETURNING true"""
 
+_BEGIN = """
+INSERT INTO job_duty (name, done_at, by) VALUES (%(name)s, clock_timestamp(), %(by)s) ON CONFLICT (name) DO NOTHING"""
+
 _QUEUES = "SELECT name FROM job_queue ORDER BY name"
 
 DISPATCH = "dispatch"
+UNDERSTUDY = "dispatch.understudy"
 
 
 def start(execute: Execute, worker: Start, *, lease_seconds: float) -> None:
     """Insert the row of a worker's start."""
-    params = {name: getattr(worker, name) for name in Start.__slots__}  # type: ignore[attr-defined]  # dataclass(slots=True) makes it
+    params = {name: getattr(worker, name) for name in Start.__slots__}
     execute(_START, {**params, "lease": lease_seconds})
 
 
@@ -103,6 +107,11 @@ def sign(execute: Execute, *, name: str, by: str) -> None:
 def age(execute: Execute, *, name: str) -> Reply[float | None]:
     """Return the seconds since a duty was last signed, by the database's clock; None when it never was."""
     return Reply(execute(_AGE, {"name": name}), lambda rows: rows[0][0] if rows else None)
+
+
+def begin(execute: Execute, *, name: str, by: str) -> None:
+    """Start the first period of a periodic duty that nobody has ever done; later this changes nothing."""
+    execute(_BEGIN, {"name": name, "by": by})
 
 
 def take_turn(execute: Execute, *, name: str, by: str, every_seconds: float) -> Reply[bool]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.jobs.lifecycle import FINISHED, AttemptOutcome, Status
-from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
+from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted, thread_tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,8 @@ class Ending:
     """How an attempt ended. `result` and `error` are JSON text.
 
     `delay_seconds` is the back-off of a failure (None: no further attempt) or the length of a snooze; `until` is a
-    snooze's moment. `confirmed`: the handler completed the job in its own transaction, so only the count is missing.
+    snooze's moment. `confirmed`: the handler's own transaction has completed and counted the job, so that nothing is
+    left to write, and nothing to refuse if a person has retried it since.
     """
 
     id: str
@@ -54,11 +55,11 @@ CASE WHEN {outcome} = 'completed' THEN 'completed'
 
 _SETTLE = f"""
 WITH v AS MATERIALIZED (
-  SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(outcomes)s::text[], %(results)s::jsonb[],
-    %(errors)s::jsonb[], %(delays)s::float8[], %(untils)s::timestamptz[], %(seconds)s::float8[], %(confirmed)s::bool[])
-  AS v(id, fence, outcome, result, error, delay, until, seconds, confirmed)),
+  SELECT DISTINCT ON (id, fence) * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(outcomes)s::text[],
+    %(results)s::jsonb[], %(errors)s::jsonb[], %(delays)s::float8[], %(untils)s::timestamptz[], %(seconds)s::float8[])
+  WITH ORDINALITY AS v(id, fence, outcome, result, error, delay, until, seconds, number) ORDER BY id, fence, number),
 e AS MATERIALIZED (
-  SELECT v.*, j.type, j.queue, j.attempt, j.started_at, {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
+  SELECT v.*, j.type, j.queue, j.attempt, j.started_at, j.worker_id, {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
   FROM v JOIN job j ON j.id = v.id AND j.fence = v.fence AND j.status = 'running'
   ORDER BY v.id FOR NO KEY UPDATE OF j SKIP LOCKED),
 won AS (
@@ -76,15 +77,12 @@ won AS (
   FROM e WHERE j.id = e.id RETURNING j.id),
 kept AS (
   INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)
-  SELECT e.id, e.attempt, e.fence, %(worker)s, e.outcome, e.error, e.started_at, clock_timestamp()
+  SELECT e.id, e.attempt, e.fence, e.worker_id, e.outcome, e.error, e.started_at, clock_timestamp()
   FROM e JOIN won USING (id) WHERE e.outcome NOT IN ('completed', 'released')
   ON CONFLICT DO NOTHING),
 counted AS (
   SELECT e.type, e.queue, CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN e.next ELSE e.outcome END AS event, e.seconds
-  FROM e JOIN won USING (id) WHERE e.outcome <> 'released'
-  UNION ALL
-  SELECT j.type, j.queue, 'completed', v.seconds FROM v JOIN job j USING (id, fence)
-  WHERE v.confirmed AND j.status = 'completed'),
+  FROM e JOIN won USING (id) WHERE e.outcome <> 'released' OR e.next IN ({quoted(*FINISHED)})),
 {TALLY},
 stale AS (
   INSERT INTO job_stale_write (job_id, fence, worker_id, outcome, at)
@@ -99,6 +97,7 @@ WHERE j.status = 'running' AND NOT EXISTS (SELECT FROM won WHERE won.id = v.id)"
 
 def settle(execute: Execute, endings: list[Ending], *, worker: uuid.UUID, rescue_cap: int) -> Reply[Settled]:
     """End a batch of attempts of one worker. Settle those that were `held` again, a moment later."""
+    endings = [ending for ending in endings if not ending.confirmed]
     columns = {
         "ids": [ending.id for ending in endings],
         "fences": [ending.fence for ending in endings],
@@ -108,7 +107,6 @@ def settle(execute: Execute, endings: list[Ending], *, worker: uuid.UUID, rescue
         "delays": [ending.delay_seconds for ending in endings],
         "untils": [ending.until for ending in endings],
         "seconds": [ending.seconds for ending in endings],
-        "confirmed": [ending.confirmed for ending in endings],
         "worker": worker,
         "tally": worker,
         "rescue_cap": rescue_cap,
@@ -127,9 +125,16 @@ _LOCK = f"""
 SELECT true FROM job WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}'
 FOR NO KEY UPDATE"""
 
+# Counted in the same commit: a worker that dies before it can tell has still completed the job.
 _COMPLETE = f"""
-UPDATE job SET status = 'completed', result = %(result)s::jsonb, error = NULL, finished_at = clock_timestamp()
-WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}' RETURNING true"""
+WITH won AS (
+  UPDATE job SET status = 'completed', result = %(result)s::jsonb, error = NULL, finished_at = clock_timestamp()
+  WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}'
+  RETURNING type, queue, started_at, finished_at),
+counted AS (
+  SELECT type, queue, 'completed' AS event, extract(epoch FROM finished_at - started_at)::float8 AS seconds FROM won),
+{TALLY}
+SELECT true FROM won"""
 
 
 def hold(execute: Execute, *, job_id: uuid.UUID, fence: int) -> bool:
@@ -139,7 +144,8 @@ def hold(execute: Execute, *, job_id: uuid.UUID, fence: int) -> bool:
 
 def complete(execute: Execute, *, job_id: uuid.UUID, fence: int, result: str | None) -> bool:
     """Complete a job in the handler's own transaction; False when this fence no longer holds it."""
-    return bool(execute(_COMPLETE, {"id": job_id, "fence": fence, "result": result}).fetchall())
+    params = {"id": job_id, "fence": fence, "result": result, "tally": thread_tally()}
+    return bool(execute(_COMPLETE, params).fetchall())
 
 
 _PROGRESS = f"""

@@ -1,5 +1,8 @@
 """How a transition is sent and read: on Django's connection, or in the bookkeeper's pipeline."""
 
+import os
+import threading
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -53,5 +56,15 @@ tallied AS (
   FROM counted GROUP BY type, queue, event ORDER BY type, queue, event
   ON CONFLICT (minute, worker_id, type, queue, event)
   DO UPDATE SET count = job_tally.count + EXCLUDED.count, seconds = job_tally.seconds + EXCLUDED.seconds)"""
-"""Adds what the statement's CTE `counted (type, queue, event, seconds)` says. `tally` is the worker's id, or a fresh
-one for anybody else: nobody may wait for another's open transaction to count."""
+"""Adds what the statement's CTE `counted (type, queue, event, seconds)` says. `tally` is the bookkeeper's worker, the
+thread of a handler, or a fresh id for anybody else: nobody may wait for another's open transaction to count."""
+
+_own = threading.local()
+
+
+def thread_tally() -> uuid.UUID:
+    """Return the id under which this thread counts; it has one transaction at a time, so nobody else waits for that."""
+    if getattr(_own, "pid", None) != os.getpid():   # a forked child is somebody else
+        _own.pid, _own.id = os.getpid(), uuid.uuid4()
+    found: uuid.UUID = _own.id
+    return found

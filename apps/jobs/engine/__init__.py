@@ -1,0 +1,17 @@
+"""What runs inside an ordinary Celery worker.
+
+Three threads of control, and who may touch what::
+
+    loop thread        Celery's own: tickets, the stock of claimed rows, hand-over, endings    bookkeeper, stock, request
+    database thread    one connection: settle, heartbeat, roll call, fetch, in one commit      ledger
+    pool               the handler, in a child process or a thread                             runner, context
+
+The loop thread puts work into the ledger's queues; the ledger's answers come back by `hub.call_soon`. A pool task
+returns what became of the attempt as data. Shared memory (`board`) tells a child that its job was cancelled or lost,
+and until when the worker's lease may be trusted.
+
+Trust. A claim is ours from the commit of its fetch until an answer says otherwise. Before a hand-over and again in the
+child, the lease's deadline is compared on a clock that counts suspend, so that a thawed worker starts nothing stale;
+what it finishes late is refused by the row's fence. A commit whose reply was lost is neither: the same batch is sent
+again, which its statements allow, and the roll call finds what the lost one claimed.
+"""

@@ -1,0 +1,57 @@
+"""Shared memory of a worker: made before the pool forks, written by the main process, read by the children."""
+
+import mmap
+import struct
+from enum import IntEnum
+
+from core import clock
+
+PLACES = 4096
+_DEADLINE = struct.Struct("d")
+
+
+class Word(IntEnum):
+    """What the main process has to say about a running job."""
+
+    GO_ON = 0
+    CANCEL = 1
+    LOST = 2
+    TIMED_OUT = 3
+
+
+class Board:
+    """The end of the lease, and one byte for each running job.
+
+    A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
+    leave locked. With `worker_pool_start_method=spawn` it is not shared, and children hear nothing until they are ended.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _DEADLINE.size + PLACES)
+        self._free = list(range(PLACES))
+
+    def trust_until(self, deadline: float) -> None:
+        """Say until when, on `clock.elapsed`, this worker may believe that its jobs are its own."""
+        _DEADLINE.pack_into(self._memory, 0, deadline)
+
+    def trusted(self) -> bool:
+        """Return whether the lease may still be believed."""
+        return bool(clock.elapsed() < _DEADLINE.unpack_from(self._memory, 0)[0])
+
+    def take(self) -> int:
+        """Take a place for a job that is handed over."""
+        place = self._free.pop()
+        self._memory[_DEADLINE.size + place] = Word.GO_ON
+        return place
+
+    def give(self, place: int) -> None:
+        """Return a place once nobody reads it any more."""
+        self._free.append(place)
+
+    def say(self, place: int, word: Word) -> None:
+        """Say something to the job at a place."""
+        self._memory[_DEADLINE.size + place] = word
+
+    def read(self, place: int) -> Word:
+        """Return what was last said to the job at a place."""
+        return Word(self._memory[_DEADLINE.size + place])

@@ -1,0 +1,122 @@
+"""What a handler is given: its attempt, and what it can ask and say while it runs."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from structlog.typing import FilteringBoundLogger
+
+from apps.jobs.engine.board import Board, Word
+from apps.jobs.engine.result import storable
+from apps.jobs.errors import Cancelled, DeadlineExceeded, Fenced, LeaseLost
+from apps.jobs.outcomes import JSON
+from apps.jobs.transitions import settle
+from apps.jobs.transitions.statement import on_django
+from core import clock
+
+PROGRESS_SECONDS = 0.5   # a progress in a tight loop must not become a load on the database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One claimed job as the pool gets it: plain values, cheap to pickle."""
+
+    id: str
+    fence: int
+    attempt: int
+    failures: int
+    type: str
+    payload: str
+    timeout_seconds: float
+    request_id: str
+    place: int
+
+
+class Completion:
+    """The handler's transaction: see `registry.Transaction`."""
+
+    def __init__(self, context: "AttemptContext") -> None:
+        self._context = context
+        self.completed = False
+
+    def complete(self, result: JSON = None) -> None:
+        """Complete the job in this transaction: the effect and the completion are one commit."""
+        done = settle.complete(
+            on_django(), job_id=self._context.id, fence=self._context.fence, result=storable(result),
+        )
+        if not done:
+            raise Fenced(self._context.id, fence=self._context.fence)
+        self.completed = True
+
+
+@dataclass(slots=True, kw_only=True)
+class AttemptContext:
+    """The context of one attempt in a worker: see `registry.Context`."""
+
+    id: uuid.UUID
+    type: str
+    attempt: int
+    fence: int
+    timeout_seconds: float
+    deadline: datetime
+    board: Board
+    place: int
+    logger: FilteringBoundLogger
+    lock_token: int | None = None
+    completed: bool = False
+    _ends: float = 0.0
+    _reported: float = field(default=0.0)
+
+    @classmethod
+    def of(cls, work: Assignment, board: Board) -> "AttemptContext":
+        """Return the context of an attempt that begins now."""
+        return cls(
+            id=uuid.UUID(work.id), type=work.type, attempt=work.attempt, fence=work.fence,
+            timeout_seconds=work.timeout_seconds, deadline=clock.now() + timedelta(seconds=work.timeout_seconds),
+            board=board, place=work.place, logger=structlog.get_logger(f"job.{work.type}"),
+            _ends=clock.elapsed() + work.timeout_seconds,
+        )
+
+    def check(self) -> None:
+        """Raise `Cancelled`, `LeaseLost` or `DeadlineExceeded` when going on is pointless."""
+        match self.board.read(self.place):
+            case Word.CANCEL:
+                raise Cancelled(self.id)
+            case Word.LOST:
+                raise LeaseLost(self.id)
+            case Word.TIMED_OUT:
+                raise DeadlineExceeded(self.id, timeout_seconds=self.timeout_seconds)
+        if clock.elapsed() > self._ends:
+            raise DeadlineExceeded(self.id, timeout_seconds=self.timeout_seconds)
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far the work is. What comes within half a second of the last is left out, but the end never."""
+        now = clock.elapsed()
+        if now - self._reported < PROGRESS_SECONDS and (total is None or done < total):
+            return
+        self._reported = now
+        text = storable({"done": done, "total": total, "note": note[:500]}) or "null"
+        if not settle.report(on_django(), job_id=self.id, fence=self.fence, progress=text):
+            raise Fenced(self.id, fence=self.fence)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Completion]:
+        """Open a transaction in which this attempt provably holds the job.
+
+        The job's row is locked on its id, fence and status, so that nobody can take the job before the commit; keep
+        the block short, because cancel and rescue pass over a row that is held.
+        """
+        with transaction.atomic():
+            if not settle.hold(on_django(), job_id=self.id, fence=self.fence):
+                raise Fenced(self.id, fence=self.fence)
+            completion = Completion(self)
+            yield completion
+        self.completed = self.completed or completion.completed
+
+    def step_key(self, name: str) -> str:
+        """Return a key that is the same in every attempt, for idempotency at other systems."""
+        return f"{self.id}:{name}"

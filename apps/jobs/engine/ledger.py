@@ -1,0 +1,319 @@
+"""The one database thread of a worker: it alone owns the connection, and does what has gathered in one commit."""
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+import psycopg
+import structlog
+
+from apps.jobs import metrics
+from apps.jobs.conf import Config
+from apps.jobs.engine.board import Board
+from apps.jobs.engine.identity import known_types
+from apps.jobs.engine.result import error_text
+from apps.jobs.engine.stock import Fetch
+from apps.jobs.lifecycle import AttemptOutcome
+from apps.jobs.transitions import fetch, presence, settle
+from apps.jobs.transitions.connection import connect
+from apps.jobs.transitions.fetch import Claim
+from apps.jobs.transitions.presence import Held, Start
+from apps.jobs.transitions.settle import Ending, Settled
+from core import clock
+from core.ids import uuid7
+
+MOST = 128                  # endings of one commit
+BUSY = 4                    # held jobs from which it gathers
+GATHER_SECONDS = 0.006
+ROLL_SECONDS = 1.0          # a cancellation is heard within this time
+QUEUES_SECONDS = 5.0        # a new queue's row is seen within this time
+HELD_AGAIN_SECONDS = 0.1    # an ending whose row somebody holds is tried again
+# A queue's table has no statistics that stay true for long, and each statement here is a look into an index.
+PLANNER = "-c enable_seqscan=off -c enable_bitmapscan=off"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The work of one commit. It is sent again as it is when the reply to its commit was lost."""
+
+    endings: list[Ending]
+    fetches: list[Fetch]
+    beat: bool
+    roll: bool
+    queues: bool
+    stopping: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.endings or self.fetches or self.beat or self.roll or self.queues or self.stopping)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a commit said. `lost`: jobs that the database no longer counts as ours; `cancelled`: asked to stop."""
+
+    settled: list[Ending] = field(default_factory=list)
+    fetched: list[tuple[Fetch, list[Claim]]] = field(default_factory=list)
+    lost: list[tuple[str, int]] = field(default_factory=list)
+    cancelled: list[tuple[str, int]] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)
+    replaced: bool = False
+    """The worker was declared dead and has started anew: whatever it held is no longer its own."""
+
+
+class Ledger:
+    """Any thread puts work into the queues; `tell` is called when an answer lies in `answers`."""
+
+    def __init__(self, config: Config, board: Board) -> None:
+        self.config, self.board = config, board
+        self.endings: deque[Ending] = deque()
+        self.fetches: deque[Fetch] = deque()
+        self.answers: deque[Answer] = deque()
+        self._kick: SimpleQueue[None] = SimpleQueue()   # its put() is reentrant: a cold stop settles in a signal handler
+        self._later: list[tuple[float, Ending]] = []
+        self._mine: dict[str, int] = {}                 # what was claimed and is not settled, as this thread knows it
+        self._beat_at = self._roll_at = self._queues_at = 0.0
+        self._unknown = False                           # the reply to the last commit was lost
+        self._announce_stop = False
+        self._connection: psycopg.Connection[Any] | None = None
+        self.busy = self.closing = False
+        self.thread: Thread | None = None
+        self.started: Start | None = None
+        self.tell: Callable[[], None] = lambda: None
+
+    # Any thread.
+
+    def start(self, facts: Start, tell: Callable[[], None]) -> None:
+        """Begin under a new row. Call it after the pool's first fork."""
+        self.started, self.tell = facts, tell
+        self.thread = Thread(target=self._run, daemon=True, name="ledger")
+        self.thread.start()
+
+    def settle(self, ending: Ending) -> None:
+        self.endings.append(ending)
+        self._kick.put(None)
+
+    def ask(self, wanted: Fetch) -> None:
+        self.fetches.append(wanted)
+        self._kick.put(None)
+
+    def announce_stop(self) -> None:
+        self._announce_stop = True
+        self._kick.put(None)
+
+    def close(self) -> None:
+        """End the thread after what is queued."""
+        self.closing = True
+        self._kick.put(None)
+
+    def pending(self) -> bool:
+        """Return whether something is on its way that may still change what is ours."""
+        return bool(self.busy or self.endings or self._later or self.answers)
+
+    # The database thread.
+
+    def _run(self) -> None:
+        pause, again = 0.05, None
+        while True:
+            if again is None:
+                self._wait()
+            self.busy = True
+            batch = again or self._gathered()
+            if batch:
+                try:
+                    answer = self._commit(batch)
+                except (psycopg.Error, UnicodeError, ValueError) as exc:
+                    again = self._after(exc, batch)
+                    if self.closing and self._connection is None and pause > 1:
+                        return   # stopping, and the database is away: the lease ends what we could not
+                    time.sleep(pause)
+                    pause = min(2 * pause, 1.0, self.config.lease_seconds / 8)
+                    continue
+                pause, again = 0.05, None
+                metrics.committed()
+                self.answers.append(answer)
+                self.tell()
+            self.busy = False
+            if self.closing and not (self.endings or self._later):
+                self._end()
+                return
+
+    def _wait(self) -> None:
+        """Wait for work or for what is due. Under load gather a little more; when idle act at once."""
+        if not (self.endings or self.fetches or self._announce_stop or self.closing):
+            due = min([self._beat_at, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
+            try:
+                self._kick.get(timeout=max(0.0, due - time.monotonic()))
+            except Empty:
+                return
+        if len(self._mine) > BUSY and not self.closing:   # not by the last batch's size: small ones would stay small
+            time.sleep(GATHER_SECONDS)
+        while not self._kick.empty():
+            self._kick.get_nowait()
+
+    def _gathered(self) -> Batch:
+        now = time.monotonic()
+        ready = [ending for at, ending in self._later if at <= now]
+        self._later = [(at, ending) for at, ending in self._later if at > now]
+        while self.endings and len(ready) < MOST:
+            ready.append(self.endings.popleft())
+        fetches = [self.fetches.popleft()] if self.fetches else []
+        announce, self._announce_stop = self._announce_stop, False
+        beat, queues = now >= self._beat_at, now >= self._queues_at
+        roll = now >= self._roll_at and bool(self._mine)
+        if beat:
+            self._beat_at = now + self.config.heartbeat_seconds
+        if queues:
+            self._queues_at = now + QUEUES_SECONDS
+        if now >= self._roll_at:
+            self._roll_at = now + ROLL_SECONDS
+        return Batch(ready, fetches, beat=beat, roll=roll, queues=queues, stopping=announce)
+
+    def _commit(self, batch: Batch) -> Answer:
+        connection = self._connected()
+        execute, worker = connection.execute, self._worker
+        settled = alive = roll = queues = None
+        fetched = []
+        asked_at = clock.elapsed()
+        with connection.pipeline():
+            if batch.endings:
+                settled = settle.settle(execute, batch.endings, worker=worker, rescue_cap=self.config.rescue_cap)
+            if batch.beat:
+                alive = presence.beat(
+                    execute, worker=worker, lease_seconds=self.config.lease_seconds, queues=self._serves(),
+                )
+            if batch.roll or self._unknown:
+                roll = presence.roll(execute, worker=worker)
+            if batch.queues:
+                queues = presence.queues(execute)
+            if batch.stopping:
+                presence.stopping(execute, worker=worker)
+            fetched = [
+                (each, fetch.fetch(
+                    execute, worker=worker, queue=each.line.queue, types=known_types(), limit=each.limit, after=each.after,
+                ))
+                for each in batch.fetches
+            ]
+        self._unknown = False
+        answer = Answer(queues=queues.get() if queues else [])
+        if settled:
+            self._note_settled(batch.endings, settled.get(), answer)
+        if roll:
+            self._compare(roll.get(), answer)
+        for each, reply in fetched:
+            claims = reply.get()
+            self._mine.update((claim.id, claim.fence) for claim in claims)
+            answer.fetched.append((each, claims))
+        if alive:
+            self._note_beat(asked_at, answer, alive=alive.get())
+        metrics.holds(len(self._mine))
+        return answer
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            if self.started is None:
+                raise RuntimeError("the ledger was not started")
+            self._connection = connect(f"latchwork {self.started.name}", planner=PLANNER)
+            # Repeated after each reconnect: it inserts once, and a row that retention took would be an ended one.
+            presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
+        return self._connection
+
+    @property
+    def _worker(self) -> uuid.UUID:
+        if self.started is None:
+            raise RuntimeError("the ledger was not started")
+        return self.started.id
+
+    def _serves(self) -> list[str]:
+        return self.started.queues if self.started else []
+
+    def _note_settled(self, endings: list[Ending], said: Settled, answer: Answer) -> None:
+        held = set(said.held)
+        again = time.monotonic() + HELD_AGAIN_SECONDS
+        for ending in endings:
+            if (ending.id, ending.fence) in held:
+                self._later.append((again, ending))
+                continue
+            if self._mine.get(ending.id) == ending.fence:
+                del self._mine[ending.id]
+            answer.settled.append(ending)
+        if said.stale:
+            metrics.refused(len(said.stale))
+            for job_id, fence in said.stale:
+                log.warning("job.fenced_out", job_id=job_id, fence=fence)
+
+    def _compare(self, held: list[Held], answer: Answer) -> None:
+        """Compare the database's list of our jobs with our own: give back strangers, let go of what was taken."""
+        listed = {each.id: each for each in held}
+        for each in held:
+            if self._mine.get(each.id) != each.fence:   # claimed by a commit whose reply was lost
+                log.warning("job.stranger", job_id=each.id, fence=each.fence)
+                self.endings.append(Ending(id=each.id, fence=each.fence, outcome=AttemptOutcome.RELEASED))
+            elif each.cancel:
+                answer.cancelled.append((each.id, each.fence))
+        pending = {(ending.id, ending.fence) for _, ending in self._later}
+        pending |= {(ending.id, ending.fence) for ending in tuple(self.endings)}
+        for job_id, fence in list(self._mine.items()):
+            found = listed.get(job_id)
+            if (found is None or found.fence != fence) and (job_id, fence) not in pending:
+                del self._mine[job_id]
+                answer.lost.append((job_id, fence))
+
+    def _note_beat(self, asked_at: float, answer: Answer, *, alive: bool) -> None:
+        if alive:
+            self.board.trust_until(asked_at + self.config.lease_seconds - self.config.margin_seconds)
+            return
+        log.error("worker.declared_dead", worker=str(self._worker), held=len(self._mine))
+        answer.replaced = True
+        self.board.trust_until(0.0)
+        answer.lost = list(self._mine.items())
+        answer.fetched = [(each, []) for each, _ in answer.fetched]
+        self._mine.clear()
+        if self.started is not None and self._connection is not None:
+            self.started = replace(self.started, id=uuid7())
+            presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
+        self._beat_at = 0.0
+
+    def _after(self, exc: Exception, batch: Batch) -> Batch:
+        """Return the batch to send again. A lost connection: the same. A refused value: without it."""
+        log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
+        if isinstance(exc, psycopg.OperationalError) or self._connection is None or self._connection.closed:
+            self._drop_connection()
+            self._unknown = True
+            batch.beat = True
+            return batch
+        batch.endings = [self._storable(ending) for ending in batch.endings]
+        return batch
+
+    def _storable(self, ending: Ending) -> Ending:
+        """Return an ending that PostgreSQL takes: the one that it refuses ends as failed, and nobody else waits."""
+        try:
+            self._commit(Batch([ending], [], beat=False, roll=False, queues=False))
+        except psycopg.OperationalError:
+            self._drop_connection()
+            self._unknown = True
+        except (psycopg.Error, UnicodeError, ValueError) as exc:
+            log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
+            error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")
+            return replace(ending, outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
+        return ending   # settled already, or not tried: sending it again is harmless
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            metrics.reconnected()
+            self._connection.close()
+            self._connection = None
+
+    def _end(self) -> None:
+        if self._connection is not None and self.started is not None:
+            try:
+                presence.end(self._connection.execute, worker=self.started.id, reason="stopped")
+                self._connection.close()
+            except psycopg.Error as exc:
+                log.warning("ledger.failed", error=f"{type(exc).__name__}")

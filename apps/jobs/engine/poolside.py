@@ -1,0 +1,63 @@
+"""What the pool executes for a job: Celery's own tracing around our runner.
+
+Signals, the task stack, time limits and events are Celery's; the arguments come from the row, not from a message, and
+what became of the attempt travels back as data beside what Celery's main process expects.
+"""
+
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery import Celery
+from celery.app import trace
+from django.db import connections
+
+from apps.jobs import registry
+from apps.jobs.engine import runner
+from apps.jobs.engine.board import Board
+from apps.jobs.transitions.settle import Ending
+
+BOARD = Board()   # made at import, so before the pool forks
+
+
+def execute(name: str, job_id: str, request: dict[str, Any], *_body: Any, **_options: Any) -> tuple[bool, Any, float]:
+    """Run the task of a job in the pool; in place of `celery.app.trace.fast_trace_task`.
+
+    The last element of `report` is the attempt's ending; None when the process was told to end before there was one.
+    """
+    tasks, _accept, hostname = trace._localized  # noqa: SLF001  pinned by a contract test
+    report: list[Ending] = []
+    context = {**request, "args": (), "kwargs": {}, "hostname": hostname, "is_eager": False, "report": report}
+    value, failed, runtime, text = tasks[name].__trace__(job_id, (), {}, context)
+    _tidy_connections()
+    ending = report[-1] if report else None
+    if failed and not isinstance(value, ExceptionInfo):   # Celery's Ignore, Reject and Retry are values here
+        failed, text = False, repr(value)
+    return bool(failed), (value if failed else text, ending), runtime
+
+
+def _tidy_connections() -> None:
+    """Leave no transaction open: it would hold the job's row, and with it the settle. Drop what is broken."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        if connection.in_atomic_block or not connection.get_autocommit():
+            connection.close()
+        else:
+            connection.close_if_unusable_or_obsolete()
+
+
+def _run(task: Any) -> None:
+    report = runner.run(task.request.job, BOARD)
+    task.request.report.append(report.ending)
+    if report.error is not None:
+        raise report.error
+
+
+def register(app: Celery) -> None:
+    """Register each job type as a Celery task of its own name, and the ticket."""
+    for job_type in registry.all_types():
+        if job_type.name not in app.tasks:
+            app.task(
+                name=job_type.name, bind=True, Strategy="apps.jobs.engine.strategy:job_strategy", acks_late=False,
+                ignore_result=True, typing=False,
+            )(_run)

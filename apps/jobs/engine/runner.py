@@ -1,0 +1,115 @@
+"""Runs one attempt, where the handler runs: in a child process, or in a thread of the pool. Never touches the ledger."""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pydantic
+import structlog
+from billiard.common import terminate_handler_fired
+
+from apps.jobs import registry
+from apps.jobs.engine.board import Board
+from apps.jobs.engine.context import Assignment, AttemptContext
+from apps.jobs.engine.result import described, error_text, storable
+from apps.jobs.errors import Cancelled, DeadlineExceeded, LeaseLost, UnstorableResult
+from apps.jobs.lifecycle import AttemptOutcome
+from apps.jobs.outcomes import Cancel, Discard, Retry, Snooze
+from apps.jobs.registry import JobType
+from apps.jobs.transitions.settle import Ending
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an attempt, and the exception that Celery shall see, if any."""
+
+    ending: Ending
+    error: BaseException | None = None
+
+
+def run(work: Assignment, board: Board) -> Report:
+    """Run an attempt to its end, whatever that is. Raises only when the process itself is being ended."""
+    if not board.trusted():
+        return Report(_ending(work, AttemptOutcome.RELEASED))
+    job_type = registry.get(work.type)
+    context = AttemptContext.of(work, board)
+    bound = {"job_id": work.id, "type": work.type, "attempt": work.attempt, "fence": work.fence}
+    if work.request_id:
+        bound["request_id"] = work.request_id
+    since = time.perf_counter()
+    with structlog.contextvars.bound_contextvars(**bound):
+        report = _attempted(work, job_type, context)
+        if context.completed:   # its own transaction's commit decided; what the handler did afterwards changes nothing
+            report = Report(_ending(work, AttemptOutcome.COMPLETED, confirmed=True))
+        seconds = time.perf_counter() - since
+        log.info("job.settled", outcome=report.ending.outcome.value, seconds=round(seconds, 6))
+    return Report(replace(report.ending, seconds=seconds), report.error)
+
+
+def _attempted(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:
+    try:
+        return _finished(work, job_type, context)
+    except SystemExit as exc:
+        if terminate_handler_fired():   # the process is being ended, not the handler's own wish
+            raise
+        return _raised(work, job_type, RuntimeError(f"the handler called sys.exit({exc.code!r})"))
+    except BaseException as exc:  # noqa: BLE001  a handler may raise anything, and its job must still end
+        return _raised(work, job_type, exc)
+
+
+def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:
+    try:
+        payload = job_type.payload.model_validate_json(work.payload)
+    except pydantic.ValidationError as exc:
+        return Report(_ending(work, AttemptOutcome.DISCARDED, error=described(exc)), exc)
+    return _returned(work, job_type, job_type.handler(context, payload))
+
+
+def _returned(work: Assignment, job_type: JobType, value: object) -> Report:  # noqa: PLR0911  one clause an outcome
+    match value:
+        case Retry(after=None, reason=reason):
+            delay = job_type.retry.delay_seconds(work.failures + 1)
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text("Retry", reason), delay=delay))
+        case Retry(after=timedelta() as after, reason=reason):
+            delay = max(0.0, after.total_seconds())
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text("Retry", reason), delay=delay))
+        case Snooze(delay=timedelta() as delay):
+            return Report(_ending(work, AttemptOutcome.SNOOZED, delay=max(0.0, delay.total_seconds())))
+        case Snooze(until=until):
+            return Report(Ending(id=work.id, fence=work.fence, outcome=AttemptOutcome.SNOOZED, until=until))
+        case Cancel(reason=reason):
+            return Report(_ending(work, AttemptOutcome.CANCELLED, error=error_text("Cancel", reason)))
+        case Discard(reason=reason):
+            return Report(_ending(work, AttemptOutcome.DISCARDED, error=error_text("Discard", reason)))
+        case _:
+            return Report(Ending(
+                id=work.id, fence=work.fence, outcome=AttemptOutcome.COMPLETED, result=storable(value),
+            ))
+
+
+def _raised(work: Assignment, job_type: JobType, exc: BaseException) -> Report:
+    error = described(exc)
+    match exc:
+        case Cancelled():
+            return Report(_ending(work, AttemptOutcome.CANCELLED, error=error))
+        case LeaseLost():
+            return Report(_ending(work, AttemptOutcome.STOPPED, error=error), exc)
+        case UnstorableResult():
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error), exc)
+        case DeadlineExceeded():
+            delay = job_type.retry.delay_seconds(work.failures + 1, exc)
+            return Report(_ending(work, AttemptOutcome.TIMED_OUT, error=error, delay=delay), exc)
+        case _:
+            delay = job_type.retry.delay_seconds(work.failures + 1, exc)
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error, delay=delay), exc)
+
+
+def _ending(
+    work: Assignment, outcome: AttemptOutcome, *, error: str | None = None, delay: float | None = None,
+    confirmed: bool = False,
+) -> Ending:
+    return Ending(
+        id=work.id, fence=work.fence, outcome=outcome, error=error, delay_seconds=delay, confirmed=confirmed,
+    )

@@ -1,0 +1,105 @@
+"""What this worker fetches next: from which queue and position, and how much. Loop thread only."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from apps.jobs.transitions.fetch import HEAD, Claim, Position
+
+MOST = 100               # rows of one fetch
+AHEAD_SECONDS = 0.05     # of work per slot that lie here claimed, besides what runs while a fetch is under way
+LOOK_SECONDS = 2.0       # between two looks of an idle worker
+FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
+RUNG_SECONDS = 0.2       # the same when a ticket came in busy mode
+PATIENCE_SECONDS = 1.0   # without an ending in full slots: the work is long, leave the rest to others
+
+
+class Line:
+    """A queue as this worker sees it. Busy: the last fetch came back full, so more is ready, and no message is needed."""
+
+    __slots__ = ("busy", "full_at", "looked_at", "position", "queue", "rung")
+
+    def __init__(self, queue: str) -> None:
+        self.queue, self.busy, self.rung = queue, False, True
+        self.position: Position = HEAD
+        self.looked_at = self.full_at = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fetch:
+    """A fetch that is asked for: so many rows of a line behind a position."""
+
+    line: Line
+    limit: int
+    after: Position
+    asked_at: float
+
+
+class Stock:
+    """Claimed rows in their order, waiting for a slot, and the lines that they come from."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Line] = {}
+        self.rows: deque[Claim] = deque()
+        self.asked: Fetch | None = None
+        self._mean = AHEAD_SECONDS    # measured seconds of a job, over all types
+        self._trip = 0.0              # seconds from asking to the answer
+        self._ended_at = time.monotonic()
+
+    def serve(self, queue: str) -> None:
+        """Take rows of this queue too."""
+        self.lines.setdefault(queue, Line(queue))
+
+    def ended(self, seconds: float) -> None:
+        """Note that a handed-over job ended after so long."""
+        self._ended_at = time.monotonic()
+        self._mean += 0.1 * (max(seconds, 1e-5) - self._mean)
+
+    def stuck(self, free: int) -> bool:
+        """Whether full slots have seen no ending for a while."""
+        return free <= 0 and time.monotonic() - self._ended_at > PATIENCE_SECONDS
+
+    def target(self, slots: int, free: int) -> int:
+        """Return how many rows may be claimed and not begun."""
+        if self.stuck(free):
+            return 0
+        return max(0, free) + slots * min(MOST, int((AHEAD_SECONDS + self._trip) / self._mean))
+
+    def next_fetch(self, *, slots: int, free: int, held: int) -> Fetch | None:
+        """Return the fetch that is due. One at a time, and only when half of the target is missing: large ones are cheap."""
+        if self.asked is not None:
+            return None
+        target, now = self.target(slots, free), time.monotonic()
+        if held > target // 2 or held >= target:
+            return None
+        due = [line for line in self.lines.values() if line.busy or line.rung or now - line.looked_at > LOOK_SECONDS]
+        if not due:
+            return None
+        line = min(due, key=lambda each: each.looked_at)   # queues take turns
+        patience = RUNG_SECONDS if line.rung else FULL_SECONDS
+        full = not line.busy or now - line.full_at > patience
+        if full:
+            line.full_at = now
+            line.rung = False
+        line.looked_at = now
+        self.asked = Fetch(line, min(MOST, target - held), HEAD if full else line.position, now)
+        return self.asked
+
+    def answered(self, fetch: Fetch, rows: list[Claim]) -> None:
+        """Take the rows of a fetch. A full one means that more is ready; a short one, from the head, that none is."""
+        self.asked, line = None, fetch.line
+        self._trip += 0.2 * (time.monotonic() - fetch.asked_at - self._trip)
+        line.busy = len(rows) >= fetch.limit
+        if rows:
+            line.position = rows[-1].position
+        if not line.busy and fetch.after is not HEAD:
+            line.rung = True   # the end of the line, but something may lie before the position
+        self.rows.extend(rows)
+
+    def unanswered(self) -> None:
+        """Forget a fetch whose answer will not come."""
+        self.asked = None
+
+    def remove(self, ids: set[str]) -> None:
+        """Take rows out that are no longer to be begun here."""
+        self.rows = deque(row for row in self.rows if row.id not in ids)

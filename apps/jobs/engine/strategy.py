@@ -1,0 +1,50 @@
+"""How Celery's consumer treats our tasks: a ticket wakes the bookkeeper, a job becomes a `JobRequest`."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+from celery import Celery
+from celery.worker import request as worker_request
+from celery.worker import strategy
+
+from apps.jobs.engine import poolside
+from apps.jobs.engine.request import JobRequest
+
+log = structlog.get_logger(__name__)
+Handler = Callable[..., Any]
+
+
+def job_strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Handler:
+    """Return what becomes of messages of a job type.
+
+    Celery's own handler is kept for the requests that the bookkeeper makes from claimed rows: revoke, events and time
+    limits are the ordinary ones. `create_request_cls` overwrites methods of a custom `Task.Request`, so its result is
+    subclassed, here only. A message that names a job type was not sent by us: the row is what starts a job.
+    """
+    book = app.latchwork
+
+    def create(base: type, *args: Any, **kwargs: Any) -> type:
+        celerys = worker_request.create_request_cls(base, *args, **{**kwargs, "trace": poolside.execute})
+        return type("JobRequest", (JobRequest, celerys), {"book": book})
+
+    with patch.object(strategy, "create_request_cls", create):
+        book.handlers[task.name] = strategy.default(task, app, consumer, **options)
+
+    def refuse(message: Any, *_: Any) -> None:
+        log.warning("message.refused", task=task.name, why="jobs are enqueued as rows, through services or the API")
+        message.ack_log_error(log, consumer.connection_errors)
+
+    return refuse
+
+
+def ticket_strategy(_task: Any, app: Celery, consumer: Any, **_: Any) -> Handler:
+    """Return what becomes of a ticket: acknowledged at once, and the queue is looked at."""
+    book = app.latchwork
+
+    def receive(message: Any, *_: Any) -> None:
+        message.ack_log_error(log, consumer.connection_errors)
+        book.rung(message.delivery_info["routing_key"])
+
+    return receive
