@@ -1,5 +1,6 @@
 """Remove what is kept no longer. The system's own task does it each hour; a person may do it now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,9 +11,10 @@ from django.db.models.functions import Now
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job, StaleWrite
 from apps.jobs.transitions import prune as pruning
-from apps.jobs.transitions.statement import on_django
+from apps.jobs.transitions.statement import Reply, on_django
 
 BATCH = 1000
+MINUTES, HOURS = timedelta(hours=2), timedelta(days=30)   # how long counts are kept so fine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +26,33 @@ class Pruned:
     workers: int
 
 
-def prune(*, keep: timedelta, batch: int = BATCH) -> Pruned:
-    """Delete what ended longer than `keep` ago, a batch a transaction so that nobody waits. Dead letters stay."""
-    jobs = ledger = 0
-    while True:
-        with transaction.atomic():
-            gone = pruning.prune_jobs(on_django(), keep=keep, limit=batch).get()
-        jobs += gone
-        if gone < batch:
-            break
-    while True:
-        gone = pruning.prune_ledger(on_django(), keep=keep, limit=batch).get()
-        ledger += gone
-        if gone < batch:
-            break
+def prune(*, keep: timedelta, batch: int = BATCH, between: Callable[[], object] = lambda: None) -> Pruned:
+    """Delete what ended longer than `keep` ago, a batch a transaction so that nobody waits. Dead letters stay.
+
+    `between` is called between two batches, and may raise to end it there.
+    """
+    jobs = _in_batches(lambda: pruning.prune_jobs(on_django(), keep=keep, limit=batch), batch=batch, between=between)
+    ledger = _in_batches(lambda: pruning.prune_ledger(on_django(), keep=keep, limit=batch), batch=batch, between=between)
     workers = pruning.prune_workers(on_django(), keep=keep).get()
     return Pruned(jobs=jobs, stale_writes=ledger, workers=workers)
+
+
+def _in_batches(delete: Callable[[], Reply[int]], *, batch: int, between: Callable[[], object]) -> int:
+    total = 0
+    while True:
+        with transaction.atomic():
+            gone = delete().get()
+        total += gone
+        if gone < batch:
+            return total
+        between()
+
+
+def compact_counts() -> int:
+    """Merge counts of minutes into hours after two hours, hours into days after thirty days; how many rows went in."""
+    return sum(
+        pruning.compact_tallies(on_django(), keep=keep, unit=unit).get() for keep, unit in ((MINUTES, "hour"), (HOURS, "day"))
+    )
 
 
 def prunable(*, keep: timedelta) -> Pruned:

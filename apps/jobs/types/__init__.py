@@ -1,5 +1,5 @@
 """The job types that ship; importing this registers them."""
 
-from apps.jobs.types import http
+from apps.jobs.types import http, system
 
-__all__ = ["http"]
+__all__ = ["http", "system"]

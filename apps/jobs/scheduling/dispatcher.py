@@ -1,0 +1,245 @@
+"""The dispatcher: ended leases, due rows, queues that nobody drains.
+
+What one look asks travels in one pipeline, which is one transaction, so that a look at an idle database costs one
+round trip. Between looks it listens: a job that is due before the next look announces itself when it is stored.
+"""
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import errors as pg
+
+from apps.jobs import metrics, publishing
+from apps.jobs.conf import config
+from apps.jobs.lifecycle import Status
+from apps.jobs.scheduling import chores
+from apps.jobs.scheduling.hold import RescueHold
+from apps.jobs.transitions import connection as connecting
+from apps.jobs.transitions import due, presence, rescue
+from apps.jobs.transitions.statement import Cursor, Params, Reply
+
+LOST = json.dumps({
+    "class": "WorkerLost", "message": "the worker that ran this attempt fell silent for a whole lease", "traceback": "",
+})
+PLANNER = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"   # a fresh table has no statistics; all is look-ups
+SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 2.0
+SLICE = 0.1    # of a pause: how soon a thread hears that it shall stop
+EARLY = 0.05   # what is nearly due is done in this look, so that all duties share their looks
+RACE = 0.02    # a row that became due between two statements of one look is not held by anybody
+HAIR = 0.0003
+
+
+log = structlog.get_logger(__name__)
+
+
+def _identity(role: str) -> str:
+    return f"{role}:{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a dispatcher may be told; durations are in seconds."""
+
+    by: str = field(default_factory=lambda: _identity("beat"))
+    """Who signs."""
+    duty: str = presence.DISPATCH
+    """Under which name: an understudy signs under its own, so that beat's absence stays visible."""
+    lease_seconds: float = field(default_factory=lambda: config().lease_seconds)
+    rescue_cap: int = field(default_factory=lambda: config().rescue_cap)
+    tickets: int = field(default_factory=lambda: config().tickets)
+    batch: int = 1000
+    look_seconds: float = 0.25
+    """The longest wait between two looks; an earlier due row ends it."""
+    stuck_seconds: float = 0.05
+    """The wait when rows are due that cannot be moved: somebody holds them."""
+    rescue_budget_seconds: float = 0.5
+    due_budget_seconds: float = 0.5
+    sign_seconds: float = 1.0
+    neglected_seconds: float = 1.0
+    chores_seconds: float = 60.0
+
+    @property
+    def rescue_seconds(self) -> float:
+        """The time between two looks for ended leases."""
+        return min(0.5, max(0.1, self.lease_seconds / 10))
+
+    @classmethod
+    def of_worker(cls) -> "Config":
+        """Return the configuration of a worker's understudy."""
+        return cls(by=_identity("worker"), duty=presence.UNDERSTUDY)
+
+
+class Dispatcher:
+    """One dispatcher of any number; it belongs to one thread, with a connection of its own."""
+
+    def __init__(self, config: Config | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config or Config()
+        self.hold = RescueHold(self.config.lease_seconds)
+        self._clock = clock
+        self._connection: psycopg.Connection[Any] | None = None
+        self._next: dict[str, float] = {}
+        self._back_off = SHORTEST_BACK_OFF
+
+    def run_once(self) -> float:
+        """Do what is to be done now, and return the seconds until there may be more.
+
+        Raise psycopg's errors; `survive()` knows what to do about them.
+        """
+        now, ready = self._clock(), Counter[str]()
+        if self._is_time("rescue", now, self.config.rescue_seconds):
+            self._rescue(ready)
+        wait = self._move(
+            ready,
+            neglected=self._is_time("neglected", now, self.config.neglected_seconds),
+            sign=self._is_time("sign", now, self.config.sign_seconds),
+        )
+        if self._is_time("chores", now, self.config.chores_seconds):
+            chores.run(by=self.config.by)
+        return wait
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the next look, or until a job announces that it is due earlier."""
+        if seconds > 0:
+            for _ in self._connected().notifies(timeout=seconds, stop_after=1):
+                pass
+
+    def turn(self) -> None:
+        """Look once and wait, whatever the database does: one round of a loop that never dies."""
+        self.survive(lambda: self.wait(self.run_once()), rest=time.sleep)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Take turns until told to stop, which is asked between turns: at least four times a second."""
+        try:
+            while not until():
+                self.survive(lambda: self.wait(self.run_once()), rest=lambda seconds: pause(seconds, until))
+        finally:
+            self.close()
+
+    def survive(self, act: Callable[[], object], *, rest: Callable[[float], object]) -> None:
+        """Act, and outlive what comes of it: a broken connection is made anew after a growing pause."""
+        try:
+            act()
+            self._back_off = SHORTEST_BACK_OFF
+        except (pg.DeadlockDetected, pg.LockNotAvailable, pg.SerializationFailure) as exc:
+            log.info("dispatcher.retries", error=type(exc).__name__)
+            rest(self.config.stuck_seconds)
+        except Exception as exc:  # noqa: BLE001  nobody would start it again, and the next turn needs nothing of this one
+            log.warning("dispatcher.lost", error=f"{type(exc).__name__}: {exc}", again_in=self._back_off)
+            self.close()
+            rest(self._back_off)
+            self._back_off = min(2 * self._back_off, LONGEST_BACK_OFF)
+
+    def beats_age(self) -> float | None:
+        """Return the seconds since beat signed; None when it never did. Looks at the clock too: no gap arises."""
+        with self._connected().pipeline():
+            age = presence.age(self._execute, name=presence.DISPATCH)
+            outlook = due.outlook(self._execute)
+        self._see(outlook.get())
+        return age.get()
+
+    def close(self) -> None:
+        """Close the connection, also in the middle of a statement: the next turn makes another."""
+        self.hold.forget()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            self._connection = connecting.connect(f"latchwork {self.config.by}", planner=PLANNER)
+            self._connection.execute("LISTEN job_due")
+            log.info("dispatcher.connected", by=self.config.by)
+        return self._connection
+
+    def _execute(self, sql: str, params: Params) -> Cursor:
+        return self._connected().execute(sql, params)
+
+    def _is_time(self, what: str, now: float, every_seconds: float) -> bool:
+        if now + EARLY < self._next.get(what, 0.0):
+            return False
+        self._next[what] = now + every_seconds
+        return True
+
+    def _see(self, outlook: due.Outlook) -> None:
+        if self.hold.see(outlook.now):
+            log.info("dispatcher.holds_rescues", seconds=self.config.lease_seconds / 2)
+
+    def _rescue(self, ready: Counter[str]) -> None:
+        """End silent workers and take back what they held, unless a hold is on; in a transaction of its own."""
+        until = self.hold.until
+        if until is None:
+            return
+        over = self._clock() + self.config.rescue_budget_seconds
+        with self._connected().pipeline():
+            ended, first = rescue.end_silent_workers(self._execute, until=until), self._take_back()
+        rescued, total = first.get(), 0
+        while rescued:
+            total += len(rescued)
+            ready.update(each.queue for each in rescued if each.status == Status.QUEUED)
+            if len(rescued) < self.config.batch or self._clock() > over:
+                break
+            rescued = self._take_back().get()
+        if total or ended.get():
+            metrics.rescued(total)
+            log.warning("dispatcher.rescued", workers=[str(worker) for worker in ended.get()], jobs=total)
+
+    def _take_back(self) -> Reply[list[rescue.Rescued]]:
+        return rescue.rescue(
+            self._execute, rescue_cap=self.config.rescue_cap, limit=self.config.batch, error=LOST,
+        )
+
+    def _move(self, ready: Counter[str], *, neglected: bool, sign: bool) -> float:
+        """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""
+        over = self._clock() + self.config.due_budget_seconds
+        waiting: Reply[list[str]] | None = None
+        with self._connected().pipeline():
+            reply = due.move(self._execute, limit=self.config.batch)
+            if neglected:
+                waiting = due.neglected(self._execute)
+            ahead = due.outlook(self._execute)
+            if sign:   # last: here one dispatcher may wait for another, who then needs nothing more
+                presence.sign(self._execute, name=self.config.duty, by=self.config.by)
+        for queue in waiting.get() if waiting else ():
+            publishing.ring(queue, count=self.config.tickets)
+        while True:
+            moved, outlook = reply.get(), ahead.get()
+            metrics.moved(sum(moved.values()))
+            ready.update(moved)
+            _ring(ready)
+            self._see(outlook)
+            if not (moved and outlook.is_overdue):
+                return self._wait_after(outlook)
+            if self._clock() > over:
+                return 0.0
+            with self._connected().pipeline():
+                reply, ahead = due.move(self._execute, limit=self.config.batch), due.outlook(self._execute)
+
+    def _wait_after(self, outlook: due.Outlook) -> float:
+        ahead = outlook.next_due_seconds
+        if ahead is None:
+            return self.config.look_seconds
+        if ahead < -RACE:   # it was due when we looked, and yet it was not moved: somebody holds it
+            return self.config.stuck_seconds
+        # A hair later than due: a look that comes too early finds nothing, and has to be made again.
+        return min(self.config.look_seconds, max(0.0, ahead) + HAIR)
+
+
+def _ring(ready: Counter[str]) -> None:
+    for queue, count in ready.items():
+        publishing.ring(queue, count=count)
+    ready.clear()
+
+
+def pause(seconds: float, until: Callable[[], bool]) -> None:
+    """Sleep, but not longer than a moment after being told to stop."""
+    over = time.monotonic() + seconds
+    while (left := over - time.monotonic()) > 0 and not until():
+        time.sleep(min(left, SLICE))

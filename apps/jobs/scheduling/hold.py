@@ -1,0 +1,38 @@
+"""When a rescue may be tried: never right after the database was away, for then nobody could renew."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+GAP = timedelta(seconds=2)
+
+
+@dataclass(slots=True)
+class RescueHold:
+    """Watches the database's clock, and nothing else: a gap in it holds rescues back for half a lease.
+
+    A clock that moved more than `GAP` between two looks means that the database stalled, or that we did: either way
+    we cannot tell silent workers from those that were as stuck as we were. The first look is a gap too.
+    """
+
+    lease_seconds: float
+    _seen: datetime | None = field(default=None, init=False)
+    _held_until: datetime | None = field(default=None, init=False)
+
+    def see(self, now: datetime) -> bool:
+        """Take note of the database's clock; True when a hold begins."""
+        began = self._seen is None or now - self._seen > GAP
+        if began:
+            self._held_until = now + timedelta(seconds=self.lease_seconds / 2)
+        self._seen = now
+        return began
+
+    def forget(self) -> None:
+        """Begin anew at the next look: the connection is gone, and what the database does meanwhile is not seen."""
+        self._seen = None
+
+    @property
+    def until(self) -> datetime | None:
+        """Until which moment of the database's clock a rescue sent now may be executed; None: send none."""
+        if self._seen is None or self._held_until is None or self._seen < self._held_until:
+            return None
+        return self._seen + GAP

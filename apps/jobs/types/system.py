@@ -1,0 +1,53 @@
+"""What the platform does for itself, as jobs like any other."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from importlib import import_module
+
+import pydantic
+from django.conf import settings
+
+from apps.jobs.conf import config
+from apps.jobs.outcomes import JSON
+from apps.jobs.registry import Context, job_type
+from apps.jobs.services import retention
+
+IDEMPOTENCY_BATCH = 1000
+
+
+class Nothing(pydantic.BaseModel):
+    """A payload without members."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+@job_type(
+    "system.prune", payload=Nothing, priority=9, max_attempts=3,
+    timeout=timedelta(minutes=30),   # what an interrupted run has removed stays removed, and the next hour goes on
+)
+def prune(job: Context, _payload: Nothing) -> JSON:
+    """Remove what is kept no longer: finished jobs, evidence, ended workers, answers to repeated requests, sessions.
+
+    Dead letters stay. Old counts are merged into hours, then days: their sums stay what they are.
+    """
+    pruned = retention.prune(keep=config().retention, between=job.check)
+    merged = retention.compact_counts()
+    job.check()
+    records = _idempotency_records(job.check)
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    counts = {**asdict(pruned), "merged_counts": merged, "idempotency_records": records}
+    job.logger.info("system.pruned", **counts)
+    return counts
+
+
+def _idempotency_records(check: Callable[[], None]) -> int:
+    from core.api import idempotency  # noqa: PLC0415  it brings the HTTP interface, which workers do without all the hour
+
+    total = 0
+    while True:
+        gone = idempotency.prune(limit=IDEMPOTENCY_BATCH)
+        total += gone
+        if gone < IDEMPOTENCY_BATCH:
+            return total
+        check()
