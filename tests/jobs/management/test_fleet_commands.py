@@ -45,7 +45,7 @@ def test_an_unknown_queue_is_refused_with_the_known(command, typed):
     said = typed(command, "nowhere")
 
     assert 1 == said.status
-    assert "there is no queue 'nowhere'; known are default" in said.err
+    assert "there is no queue 'nowhere'; known are " in said.err
 
 
 def test_workers_are_listed_until_they_end(typed):

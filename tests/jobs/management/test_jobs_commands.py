@@ -74,7 +74,7 @@ def test_enqueue_on_a_dry_run_checks_everything_and_stores_nothing(typed):
 
 
 @pytest.mark.parametrize(("words", "complaint"), [
-    (("http.requets", "{}"), "'http.requets' is not a job type; known are http.request"),
+    (("http.requets", "{}"), "'http.requets' is not a job type; known are "),
     (("http.request", "{}"), "/payload/url: Field required"),
     (("http.request", "{"), "is not JSON"),
     (("http.request", "{}", "--delay=soon"), "is no length of time: write seconds, or 500ms"),
