@@ -23,8 +23,9 @@ def register_jobs(**_: object) -> None:
     """Make each job type a Celery task, once Django and with it the types are loaded."""
     django.setup()
     from apps.jobs.engine import steps  # noqa: PLC0415  needs Django's apps
+    from apps.jobs.scheduling.understudy import Understudy  # noqa: PLC0415  as above
 
-    steps.install(app)
+    steps.install(app, companions=[lambda until: Understudy().run(until)])
 
 
 @celeryd_init.connect

@@ -128,7 +128,7 @@ class Ledger:
             if batch:
                 try:
                     answer = self._commit(batch)
-                except (psycopg.Error, UnicodeError, ValueError) as exc:
+                except Exception as exc:  # noqa: BLE001  a thread that ends would leave a worker that only seems to live
                     again = self._after(exc, batch)
                     if self.closing and self._connection is None and pause > 1:
                         return   # stopping, and the database is away: the lease ends what we could not
@@ -283,22 +283,22 @@ class Ledger:
     def _after(self, exc: Exception, batch: Batch) -> Batch:
         """Return the batch to send again. A lost connection: the same. A refused value: without it."""
         log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
-        if isinstance(exc, psycopg.OperationalError) or self._connection is None or self._connection.closed:
+        if _about_a_value(exc) and batch.endings:
+            batch.endings = [self._storable(ending) for ending in batch.endings]
+        else:
             self._drop_connection()
-            self._unknown = True
-            batch.beat = True
-            return batch
-        batch.endings = [self._storable(ending) for ending in batch.endings]
+            self._unknown = batch.beat = True
         return batch
 
     def _storable(self, ending: Ending) -> Ending:
         """Return an ending that PostgreSQL takes: the one that it refuses ends as failed, and nobody else waits."""
         try:
             self._commit(Batch([ending], [], beat=False, roll=False, queues=False))
-        except psycopg.OperationalError:
-            self._drop_connection()
-            self._unknown = True
-        except (psycopg.Error, UnicodeError, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001  as above
+            if not _about_a_value(exc):
+                self._drop_connection()
+                self._unknown = True
+                return ending
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
             error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")
             return replace(ending, outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
@@ -317,3 +317,12 @@ class Ledger:
                 self._connection.close()
             except psycopg.Error as exc:
                 log.warning("ledger.failed", error=f"{type(exc).__name__}")
+
+
+def _about_a_value(exc: Exception) -> bool:
+    """Return whether PostgreSQL, or the way to it, refused something in the batch rather than the batch at this time.
+
+    A server that is read-only, full or gone says nothing about a result, and must not make it a failed one.
+    """
+    limit = isinstance(exc, psycopg.Error) and (exc.sqlstate or "").startswith("54")   # too deep or too large
+    return limit or isinstance(exc, (psycopg.DataError, psycopg.IntegrityError, UnicodeError))

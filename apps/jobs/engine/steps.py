@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import billiard.pool
@@ -28,6 +30,8 @@ EVENTS_BUFFER = 256
 PORTS = 64
 POOLS = ("prefork", "processes", "threads", "thread")
 
+Companion = Callable[[Callable[[], bool]], None]
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,6 +54,8 @@ class BookStep(bootsteps.StartStopStep):
                 queues=book.stock.lines, metrics_port=_serve_metrics(),
             )
             book.ledger.start(facts, lambda: book.hub.call_soon(book.take_answers))
+            for number, companion in enumerate(c.app.latchwork_companions):
+                Thread(target=companion, args=(lambda: book.draining,), daemon=True, name=f"companion-{number}").start()
         self.timers = [c.hub.call_repeatedly(TICK_SECONDS, self.tick, book)]
         for request in orphans:          # the broker connection was lost, the claims were not
             state.task_reserved(request)
@@ -65,7 +71,8 @@ class BookStep(bootsteps.StartStopStep):
             timer.cancel()
         if c.blueprint.state == bootsteps.RUN:   # a reconnect
             return
-        ignore_errors(c, c.task_consumer.cancel)
+        if c.task_consumer is not None:
+            ignore_errors(c, c.task_consumer.cancel)
         if state.should_terminate is None:
             stop.warm(c.app.latchwork, c.hub)
         else:
@@ -91,11 +98,15 @@ class EventsStep(bootsteps.StartStopStep):
             self.timer.cancel()
 
 
-def install(app: Celery) -> None:
-    """Make an application's workers run jobs. Call it once the job types are registered."""
+def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
+    """Make an application's workers run jobs. Call it once the job types are registered.
+
+    Each of `companions` runs in a thread of its own beside the ledger, from the pool's first fork on, and is given a
+    function that says when to end.
+    """
     if hasattr(app, "latchwork"):
         return
-    app.latchwork = Bookkeeper(config())
+    app.latchwork, app.latchwork_companions = Bookkeeper(config()), tuple(companions)
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     app.steps["consumer"].update((BookStep, EventsStep))
