@@ -31,8 +31,6 @@ class Report:
 
 def run(work: Assignment, board: Board) -> Report:
     """Run an attempt to its end, whatever that is. Raises only when the process itself is being ended."""
-    if not board.trusted():
-        return Report(_ending(work, AttemptOutcome.RELEASED))
     job_type = registry.get(work.type)
     context = AttemptContext.of(work, board)
     bound = {"job_id": work.id, "type": work.type, "attempt": work.attempt, "fence": work.fence}
@@ -64,6 +62,8 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
         payload = job_type.payload.model_validate_json(work.payload)
     except pydantic.ValidationError as exc:
         return Report(_ending(work, AttemptOutcome.DISCARDED, error=described(exc)), exc)
+    if not context.board.trusted():   # the last moment before the handler: a thawed process starts nothing stale
+        return Report(_ending(work, AttemptOutcome.RELEASED))
     return _returned(work, job_type, job_type.handler(context, payload))
 
 
