@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
-CAP_DAC_OVERRIDE = 1
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
+CAP_DAC_OVERRIDE, SECBIT_NO_SETUID_FIXUP = 1, 1 << 2
 CAPABILITY_VERSION = 0x20080522
 
 
@@ -40,17 +40,20 @@ def die_with_parent(*, parent: int, with_signal: int = signal.SIGKILL) -> None:
 def become(*, user: int, group: int) -> None:
     """Become an ordinary user for ever, with the one right of root that reaching the checkout may take."""
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    if libc:
+    if libc:   # access(2) too is to know of that right; where root may not ask for this, open folders must do
+        libc.prctl(PR_SET_SECUREBITS, ctypes.c_ulong(SECBIT_NO_SETUID_FIXUP), 0, 0, 0)
         libc.prctl(PR_SET_KEEPCAPS, ctypes.c_ulong(1), 0, 0, 0)
     os.setgroups([])
     os.setgid(group)
     os.setuid(user)
     if libc:
-        mask = 1 << CAP_DAC_OVERRIDE
         header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
-        wanted = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)   # effective, permitted, inheritable; low, high
-        if libc.capset(header, wanted) == 0:   # refused where root has not the right either: open folders must do
-            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, ctypes.c_ulong(CAP_DAC_OVERRIDE), 0, 0)
+        for mask in (1 << CAP_DAC_OVERRIDE, 0):   # none where root has not that one either
+            if libc.capset(header, (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)) == 0:
+                break
+        else:
+            sys.exit("the rights of root could not be laid down")
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, ctypes.c_ulong(CAP_DAC_OVERRIDE), 0, 0)
 
 
 def start(

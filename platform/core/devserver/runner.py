@@ -15,6 +15,7 @@ from typing import Self
 
 from core import clock
 from core.devserver.console import Console, Lines
+from core.devserver.parent import Parent
 from core.devserver.program import CRASHES, WITHIN_SECONDS, Crashes, Program, Running
 from core.devserver.server import Server
 from core.devserver.stores import Stores
@@ -44,6 +45,7 @@ class Runner:
         self._selector = selectors.DefaultSelector()
         self._wake, self._wakeup = socket.socketpair()
         self._handlers: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+        self._parent = Parent()
         self._stopping = False
 
     def __enter__(self) -> Self:
@@ -112,7 +114,7 @@ class Runner:
     def idle(self, *, seconds: float) -> None:
         """Pass on lines and hear signals, nothing more."""
         self._pump(seconds)
-        if self._signals or self.console.broken:
+        if self._signals or self.console.broken or self._parent.was_interrupted():
             raise StopRequested
 
     def stop(self) -> None:
