@@ -13,7 +13,18 @@ from apps.jobs.transitions import pause, presence
 from apps.jobs.transitions.fetch import HEAD
 from apps.jobs.transitions.statement import on_django
 from tests.support import factories
-from tests.support.factories import claim, claims, end, job, job_in, jobs, own_connection, row, settled, worker
+from tests.support.factories import (
+    claim,
+    claims,
+    end,
+    job,
+    job_in,
+    jobs,
+    own_connection,
+    row,
+    settled,
+    worker,
+)
 
 transactional = pytest.mark.django_db(transaction=True)
 pytestmark = pytest.mark.django_db
