@@ -1,6 +1,7 @@
 """Reads for API, admin and commands. None of them counts a large table."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from apps.jobs import registry
-from apps.jobs.errors import JobNotFound
+from apps.jobs.errors import JobNotFound, QueueNotFound
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import Job, JobAttempt, Queue, StaleWrite, Worker
 
@@ -17,6 +18,30 @@ from apps.jobs.models import Job, JobAttempt, Queue, StaleWrite, Worker
 def jobs() -> QuerySet[Job]:
     """All jobs, newest first; narrow it by indexed fields only."""
     return Job.objects.all()
+
+
+def matching(
+    *,
+    status: str | None = None,
+    type_name: str | None = None,
+    queue: str | None = None,
+    tag: str | None = None,
+    cron_id: int | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+) -> QuerySet[Job]:
+    """Return the jobs that are all of this; None leaves a question open. `created_after` includes its moment."""
+    wanted = {
+        "status": status, "type": type_name, "queue": queue, "tags__contains": [tag] if tag is not None else None,
+        "cron_id": cron_id, "created_at__gte": created_after, "created_at__lt": created_before,
+    }
+    return jobs().filter(**{name: value for name, value in wanted.items() if value is not None})
+
+
+def several(ids: Sequence[uuid.UUID]) -> list[Job]:
+    """Return the jobs with these ids in their order, without those that do not exist."""
+    found = Job.objects.in_bulk(list(ids))
+    return [found[each] for each in ids if each in found]
 
 
 def job(job_id: uuid.UUID) -> Job:
@@ -184,9 +209,52 @@ def workers() -> QuerySet[Worker]:
     return Worker.objects.filter(ended_at__isnull=True).order_by("name", "id")
 
 
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Who works, in numbers; ages are by the database's clock."""
+
+    workers: int
+    slots: int
+    stale_writes: int
+    """How many the ledger ever took: its own numbers tell, also after retention."""
+    dispatcher_seconds: float | None
+
+
+_FLEET = """
+SELECT count(*), coalesce(sum(slots), 0)::bigint,
+  (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM job_stale_write_id_seq),
+  (SELECT extract(epoch FROM clock_timestamp() - done_at)::float8 FROM job_duty WHERE name = 'dispatch')
+FROM job_worker WHERE ended_at IS NULL AND lease_until > clock_timestamp()"""
+
+
+def fleet() -> Fleet:
+    """Return how many workers are alive, and since when no dispatcher gave a sign."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FLEET)
+        return Fleet(*cursor.fetchone())
+
+
 def running_of(worker_id: uuid.UUID) -> list[uuid.UUID]:
     """Return the jobs that a worker holds."""
     return list(Job.objects.filter(status=Status.RUNNING, worker_id=worker_id).values_list("id", flat=True))
+
+
+def running_by_worker(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[uuid.UUID]]:
+    """Return the jobs that each of these workers holds."""
+    held: dict[uuid.UUID, list[uuid.UUID]] = {each: [] for each in ids}
+    rows = Job.objects.filter(status=Status.RUNNING, worker_id__in=ids).order_by("id")
+    for worker_id, job_id in rows.values_list("worker_id", "id"):
+        if worker_id is not None:
+            held[worker_id].append(job_id)
+    return held
+
+
+def queue(name: str) -> QueueState:
+    """Return one queue, or raise `QueueNotFound`."""
+    states = {state.name: state for state in queues()}
+    if name not in states:
+        raise QueueNotFound(name, known=states)
+    return states[name]
 
 
 def stale() -> QuerySet[StaleWrite]:

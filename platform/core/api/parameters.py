@@ -1,15 +1,21 @@
 """What comes with a request, checked: query parameters and bodies that know all their names."""
 
+import re
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, ClassVar, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
 import pydantic
 from drf_spectacular.utils import OpenApiParameter
-from pydantic import ConfigDict
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 from rest_framework.request import Request
 
 from core.api.parsers import unstorable
 from core.api.problems import FieldError, Problem, invalid, pydantic_errors
+
+RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE,
+)
 
 
 class Query(pydantic.BaseModel):
@@ -31,8 +37,19 @@ class Nothing(Body):
 class NoParameters(Query):
     """The query of a route that has none."""
 
-    names: ClassVar[tuple[str, ...]] = ()
 
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        hint = "; in an address, + is written %2B" if isinstance(value, str) and " " in value else ""
+        raise ValueError(f"must be a moment with its offset, as in 2030-01-31T09:00:00Z{hint}")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(f"is no moment of the calendar: {exc}") from exc
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), Field(strict=False)]
+"""RFC 3339 with an offset, in UTC from here on. A number is none: nobody can tell its unit."""
 
 QueryT = TypeVar("QueryT", bound=Query)
 BodyT = TypeVar("BodyT", bound=Body)

@@ -1,10 +1,13 @@
 """The API's description in OpenAPI 3.1: what every route shares is said here once."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal
 
 import pydantic
+from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from rest_framework.permissions import SAFE_METHODS
 
 from core.api.permissions import Public
@@ -65,6 +68,10 @@ class Schema(AutoSchema):
         """Group by the first word after the version."""
         return [self.path.removeprefix("/api/v1/").split("/")[0]]
 
+    def get_description(self) -> str:  # type: ignore[override]  # as the library itself overrides it
+        """Say nothing that was written for readers of the code."""
+        return ""
+
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Say how to authenticate, where that is asked for."""
         if any(isinstance(permission, Public) for permission in self.view.get_permissions()):
@@ -97,6 +104,24 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
+class ModelExtension(PydanticExtension):  # type: ignore[no-untyped-call]  # the library has no types
+    """Pydantic models as they are read in requests: the library shows them as they are written, with all defaults."""
+
+    priority = 1
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Return the model's schema, its parts registered as components."""
+        mode: Literal["validation", "serialization"] = "validation" if direction == "request" else "serialization"
+        schema = self.target.model_json_schema(ref_template="#/components/schemas/{model}", mode=mode)
+        for name, part in schema.pop("$defs", {}).items():
+            component = ResolvedComponent(  # type: ignore[no-untyped-call]  # as above
+                name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part,
+            )
+            auto_schema.registry.register_on_missing(component)
+        found: dict[str, Any] = schema
+        return found
+
+
 def with_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add to each route the refusals that it can answer with."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
@@ -120,7 +145,12 @@ def with_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _refusal(status: int) -> dict[str, Any]:
     reference = {"$ref": "#/components/schemas/Problem"}
-    answer: dict[str, Any] = {"description": REFUSALS[status], "content": {MEDIA_TYPE: {"schema": reference}}}
+    example = {
+        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": REFUSALS[status],
+        "errors": [], "request_id": "01a21325-e0ef-7094-97c6-de15bf3cc3f3",
+    }
+    content = {MEDIA_TYPE: {"schema": reference, "examples": {"refusal": {"value": example}}}}
+    answer: dict[str, Any] = {"description": REFUSALS[status], "content": content}
     if status in HEADERS:
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS[status].items()

@@ -53,7 +53,8 @@ def create(*, name: str, role: Role, life: timedelta | None = None) -> NewToken:
 def find(token: str) -> ApiToken | None:
     """Return the row of a token that is valid now, by the database's clock, else None."""
     match = FORM.fullmatch(token)
-    row = usable().filter(prefix=match[1]).first() if match else None
+    rows = usable().annotate(use_is_old=Q(last_used_at=None) | Q(last_used_at__lt=Now() - USE_IS_WRITTEN_EACH))
+    row = rows.filter(prefix=match[1]).first() if match else None
     if match and row and secrets.compare_digest(row.digest, _digest(match[2])):
         return row
     return None
@@ -65,11 +66,11 @@ def usable() -> QuerySet[ApiToken]:
 
 
 def note_use(row: ApiToken) -> None:
-    """Write when the token was last used, unless that was written less than a minute ago or is being written now."""
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - USE_IS_WRITTEN_EACH)
-    with transaction.atomic():
-        free = ApiToken.objects.select_for_update(skip_locked=True).filter(stale, pk=row.pk)   # never waits for a peer
-        ApiToken.objects.filter(pk__in=free.values("pk")).update(last_used_at=Now())
+    """Write when the token that `find` returned was used, unless that was written a moment ago or is being written."""
+    if row.use_is_old:  # type: ignore[attr-defined]  # annotated by find
+        with transaction.atomic():
+            free = ApiToken.objects.select_for_update(skip_locked=True).filter(pk=row.pk)   # never waits for a peer
+            ApiToken.objects.filter(pk__in=free.values("pk")).update(last_used_at=Now())
 
 
 def revoke(prefixes: list[str]) -> list[ApiToken]:

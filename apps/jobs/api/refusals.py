@@ -1,0 +1,30 @@
+"""What the errors of jobs mean over HTTP."""
+
+from http import HTTPStatus
+
+from apps.jobs import errors
+from core.api.problems import FieldError, Problem, invalid
+
+
+def of(exc: Exception, *, at: str = "") -> Exception:
+    """Return the problem that an error of jobs is, or the error itself. `at` goes before its pointers."""
+    match exc:
+        case errors.InvalidJob():
+            return invalid(FieldError(pointer=at + each.pointer, detail=each.detail) for each in exc.problems)
+        case errors.JobNotFound() | errors.QueueNotFound():
+            return Problem(status=HTTPStatus.NOT_FOUND, detail=str(exc))
+        case errors.UniqueConflict():
+            return Problem(
+                status=HTTPStatus.CONFLICT, kind="unique-key-conflict", detail=str(exc),
+                facts={"job_id": str(exc.job_id), "unique_key": exc.unique_key},
+            )
+        case errors.NotAllowedNow():
+            return Problem(
+                status=HTTPStatus.CONFLICT, kind="not-allowed-now", detail=str(exc), facts={"job_status": exc.status},
+            )
+        case errors.JobBusy():
+            return Problem(
+                status=HTTPStatus.CONFLICT, kind="job-busy", detail=str(exc), headers={"Retry-After": "1"},
+            )
+        case _:
+            return exc
