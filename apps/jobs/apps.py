@@ -16,6 +16,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.jobs.types")
+        import_module("apps.jobs.checks")
         autodiscover_modules("jobs")   # an installed app's own jobs.py
         for module in settings.JOB_MODULES:
             try:
