@@ -125,7 +125,8 @@ class Server(abc.ABC):
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
         self.process.wait()
-        psutil.wait_procs(victims[1:], timeout=10)
+        while any(_lives(victim) for victim in victims):
+            time.sleep(0.005)
         self.process, self._frozen = None, []
 
     def stall(self) -> None:
@@ -162,7 +163,7 @@ class Server(abc.ABC):
             with contextlib.suppress(psutil.Error, OSError):
                 if (
                     self.program in (process.info["name"] or "")
-                    and process.status() != psutil.STATUS_ZOMBIE
+                    and _lives(process)
                     and Path(process.cwd()) == self.folder.resolve()
                 ):
                     return process
@@ -204,3 +205,11 @@ class Server(abc.ABC):
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)   # returns early when it ends
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Tell whether a process can still do anything; init takes its time to bury the dead."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
