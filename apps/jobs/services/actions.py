@@ -2,23 +2,21 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from psycopg import errors as pg
 
 from apps.jobs import registry
-from apps.jobs.errors import JobBusy, JobNotFound, NotAllowedNow, UniqueConflict
+from apps.jobs.errors import JobNotFound, NotAllowedNow, UniqueConflict
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Job
+from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel as cancelling
 from apps.jobs.transitions import insert
 from apps.jobs.transitions import retry as retrying
 from apps.jobs.transitions.statement import on_django
-
-LOCK_WAIT = "2s"
 
 
 def retry(job_id: uuid.UUID) -> None:
@@ -27,8 +25,8 @@ def retry(job_id: uuid.UUID) -> None:
     known = registry.find(job.type)
     attempts = {job.type: known.max_attempts if known else job.max_attempts}
     try:
-        with transaction.atomic():
-            moved = _locked(job_id, lambda: retrying.retry(on_django(), ids=[job_id], attempts=attempts).get())
+        with transaction.atomic(), patient(job_id):
+            moved = retrying.retry(on_django(), ids=[job_id], attempts=attempts).get()
     except IntegrityError as exc:
         if not isinstance(exc.__cause__, pg.UniqueViolation):
             raise
@@ -40,8 +38,8 @@ def retry(job_id: uuid.UUID) -> None:
 def run(job_id: uuid.UUID) -> None:
     """Make a waiting job ready now; for one that is queued already this only rings."""
     _job(job_id)
-    with transaction.atomic():
-        moved = _locked(job_id, lambda: retrying.run(on_django(), ids=[job_id]).get())
+    with transaction.atomic(), patient(job_id):
+        moved = retrying.run(on_django(), ids=[job_id]).get()
     _moved_or_refuse("run", job_id, moved)
 
 
@@ -49,8 +47,8 @@ def cancel(job_id: uuid.UUID, *, reason: str = "cancelled on request") -> None:
     """End a waiting job now, or ask a running one to stop: its worker hears of it within a second."""
     _job(job_id)
     error = json.dumps({"class": "Cancelled", "message": reason, "traceback": ""})
-    with transaction.atomic():
-        asked = _locked(job_id, lambda: cancelling.cancel(on_django(), ids=[job_id], error=error).get())
+    with transaction.atomic(), patient(job_id):
+        asked = cancelling.cancel(on_django(), ids=[job_id], error=error).get()
     if not asked:
         raise _refusal("cancel", job_id)
 
@@ -58,8 +56,8 @@ def cancel(job_id: uuid.UUID, *, reason: str = "cancelled on request") -> None:
 def discard(job_id: uuid.UUID) -> None:
     """Put a dead letter away."""
     _job(job_id)
-    with transaction.atomic():
-        moved = _locked(job_id, lambda: retrying.discard(on_django(), ids=[job_id]).get())
+    with transaction.atomic(), patient(job_id):
+        moved = retrying.discard(on_django(), ids=[job_id]).get()
     if not moved:
         raise _refusal("discard", job_id)
 
@@ -69,18 +67,6 @@ def _job(job_id: uuid.UUID) -> Job:
     if job is None:
         raise JobNotFound(job_id)
     return job
-
-
-def _locked(job_id: uuid.UUID, act: Callable[[], Any]) -> Any:
-    """Act, but do not wait long for somebody who holds the row."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
-        return act()
-    except DatabaseError as exc:
-        if isinstance(exc.__cause__, pg.LockNotAvailable):
-            raise JobBusy(job_id) from exc
-        raise
 
 
 def _moved_or_refuse(action: str, job_id: uuid.UUID, moved: Mapping[uuid.UUID, str]) -> None:

@@ -14,6 +14,7 @@ from apps.jobs import registry, selectors
 from apps.jobs.errors import InvalidJob, Problem, UniqueConflict, UnknownQueue
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
+from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel, insert
 from apps.jobs.transitions.insert import NewJob
@@ -88,11 +89,10 @@ def place_many(jobs: Sequence[tuple[str, object, Options]]) -> list[Enqueued]:
     if problems:
         raise InvalidJob(problems)
     with transaction.atomic():
-        placed = _store(new, [options for _, _, options in jobs])
-        created = [job for job, each in zip(new, placed, strict=True) if each.created]
-        if any(_due_soon(job) for job in created):
+        placed, due = _store(new, [options for _, _, options in jobs])
+        if any(seconds is not None and seconds < SOON.total_seconds() for seconds in due.values()):
             insert.announce(on_django())
-        ring_after_commit(job.queue for job in created if job.run_at is None and not job.delay_seconds)
+        ring_after_commit(job.queue for job in new if job.id in due and due[job.id] is None)
     return placed
 
 
@@ -151,21 +151,29 @@ def _storable(text: str, most: int) -> bool:
     return 0 < len(text) <= most and "\0" not in text and text.isprintable()
 
 
-def _store(new: list[NewJob], options: list[Options]) -> list[Enqueued]:
+def _store(new: list[NewJob], options: list[Options]) -> tuple[list[Enqueued], dict[uuid.UUID, float | None]]:
+    """Return what became of each job, and when those that are new are due."""
     execute = on_django()
     placed: dict[uuid.UUID, Enqueued] = {}
+    due: dict[uuid.UUID, float | None] = {}
+    replacing = [job.unique_key for job, option in zip(new, options, strict=True)
+                 if job.unique_key and option.on_conflict == "replace"]
+    if replacing:   # in turn: of many who replaced the same job at once, each but one would find its place taken again
+        insert.queue_up(execute, keys=replacing)
     pending = list(zip(new, options, strict=True))
     for _ in range(ROUNDS):
         jobs = [job for job, _ in pending]
         inserted = insert.insert(execute, jobs, tags=[json.dumps(job.tags) for job in jobs]).get()
-        placed |= {job.id: Enqueued(job.id, created=True) for job in jobs if job.id in inserted}
+        due |= inserted
+        placed |= {job_id: Enqueued(job_id, created=True) for job_id in inserted}
         pending = [each for each in pending if each[0].id not in placed]
         # Without a key, or when the row with the key is its own, an earlier call of the same id has stored it.
         keys = [job.unique_key for job, _ in pending if job.unique_key]
         others = insert.holders(execute, keys=keys).get() if keys else {}
+        stored = _stored(job.id for job, _ in pending if job.unique_key and job.unique_key not in others)
         for job, option in pending:
             other = others.get(job.unique_key) if job.unique_key else job.id
-            if other == job.id:
+            if other == job.id or job.id in stored:
                 placed[job.id] = Enqueued(job.id, created=False)
             elif other and option.on_conflict == "return_existing":
                 placed[job.id] = Enqueued(other, created=False)
@@ -173,7 +181,7 @@ def _store(new: list[NewJob], options: list[Options]) -> list[Enqueued]:
                 raise _conflict(other, job, option)
         pending = [each for each in pending if each[0].id not in placed]
         if not pending:
-            return [placed[job.id] for job in new]
+            return [placed[job.id] for job in new], due
     job = pending[0][0]
     raise UniqueConflict(job.id, unique_key=job.unique_key or "", detail="the unique_key is contended: try again")
 
@@ -184,15 +192,20 @@ def _conflict(other: uuid.UUID, job: NewJob, option: Options) -> UniqueConflict:
     return UniqueConflict(other, unique_key=job.unique_key or "", detail=detail)
 
 
+def _stored(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of the ids an earlier call has stored, of jobs that have finished since."""
+    asked = list(ids)
+    return set(Job.objects.filter(id__in=asked).values_list("id", flat=True)) if asked else set()
+
+
 def _replaced(other: uuid.UUID, job: NewJob) -> bool:
     """Whether the waiting job was ended to make room; a running one is not, and is not asked to stop."""
-    waiting = Job.objects.select_for_update().filter(id=other).values_list("status", flat=True).first()
-    if waiting == Status.RUNNING:
+    found = Job.objects.filter(id=other).values_list("status", flat=True)
+    if found.first() == Status.RUNNING:   # asked without a lock first: its handler may hold the row for long
         return False
-    error = json.dumps({"class": "Replaced", "message": f"replaced by job {job.id}", "traceback": ""})
-    cancel.cancel(on_django(), ids=[other], error=error).get()
+    with patient(other):
+        if found.select_for_update(no_key=True).first() == Status.RUNNING:
+            return False
+        error = json.dumps({"class": "Replaced", "message": f"replaced by job {job.id}", "traceback": ""})
+        cancel.cancel(on_django(), ids=[other], error=error).get()
     return True
-
-
-def _due_soon(job: NewJob) -> bool:
-    return job.run_at is not None or 0 < job.delay_seconds < SOON.total_seconds()

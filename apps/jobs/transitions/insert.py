@@ -44,19 +44,24 @@ FROM (
   AS u(id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
     tags, request_id, cron_id, scheduled_for, number) ORDER BY u.number OFFSET 0) v
 ON CONFLICT DO NOTHING
-RETURNING id"""
+RETURNING id, CASE WHEN status = 'scheduled' THEN extract(epoch FROM run_at - clock_timestamp())::float8 END"""
 
 _HOLDERS = """
 SELECT DISTINCT ON (unique_key) unique_key, id FROM job
 WHERE unique_key = ANY(%(keys)s::text[]) AND unique_key IS NOT NULL AND finished_at IS NULL"""
 
+_QUEUE_UP = """
+SELECT pg_advisory_xact_lock(hashtextextended(key, 0))
+FROM (SELECT DISTINCT key FROM unnest(%(keys)s::text[]) AS key ORDER BY key) line"""
+
 _NOTIFY = "SELECT pg_notify('job_due', '')"
 
 
-def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[set[uuid.UUID]]:
-    """Insert rows; the reply holds the ids that were: a missing one met an unfinished job of its `unique_key`.
+def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[dict[uuid.UUID, float | None]]:
+    """Insert rows; the reply says of each in how many seconds it is due (None: it is ready).
 
-    `tags` are the jobs' tags as JSON text, in their order.
+    A missing one met an unfinished job of its `unique_key`, or is stored already. `tags` are the jobs' tags as JSON
+    text, in their order.
     """
     columns = {
         "ids": [job.id for job in jobs],
@@ -75,12 +80,17 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[se
         "cron_ids": [job.cron_id for job in jobs],
         "scheduled_fors": [job.scheduled_for for job in jobs],
     }
-    return Reply(execute(_INSERT, columns), lambda rows: {row[0] for row in rows})
+    return Reply(execute(_INSERT, columns), dict)
 
 
 def holders(execute: Execute, *, keys: list[str]) -> Reply[dict[str, uuid.UUID]]:
     """Return which unfinished job has each of the unique keys."""
     return Reply(execute(_HOLDERS, {"keys": keys}), dict)
+
+
+def queue_up(execute: Execute, *, keys: list[str]) -> None:
+    """Wait for one's turn among those who replace jobs of these unique keys; it ends with the transaction."""
+    execute(_QUEUE_UP, {"keys": keys})
 
 
 def announce(execute: Execute) -> None:
