@@ -156,10 +156,12 @@ class Bookkeeper:
         del self.holdings[job_id]
         metrics.lost()
         self.stock.remove({job_id})
+        log.warning("job.lease_lost", job_id=job_id, fence=fence)
         request = holding.request
+        if request is None:   # refused too, and in the ledger: what a worker held beyond its lease can be seen there
+            self.ledger.settle(Ending(id=job_id, fence=fence, outcome=AttemptOutcome.RELEASED))
         if request is None or request.claim is None:
             return
-        log.warning("job.lease_lost", job_id=job_id, fence=fence)
         request.tell(Word.LOST)
         # Told under the old fence, it is refused and stands in the ledger; were the job still ours, it would go back.
         request.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))

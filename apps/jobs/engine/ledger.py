@@ -272,7 +272,7 @@ class Ledger:
         log.error("worker.declared_dead", worker=str(self._worker), held=len(self._mine))
         answer.replaced = True
         self.board.trust_until(0.0)
-        answer.lost = list(self._mine.items())
+        answer.lost += self._mine.items()
         answer.fetched = [(each, []) for each, _ in answer.fetched]
         self._mine.clear()
         if self.started is not None and self._connection is not None:

@@ -87,7 +87,7 @@ counted AS (
 stale AS (
   INSERT INTO job_stale_write (job_id, fence, worker_id, outcome, at)
   SELECT v.id, v.fence, %(worker)s, v.outcome, clock_timestamp() FROM v
-  WHERE v.outcome <> 'released' AND NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)
+  WHERE NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)
   RETURNING job_id, fence)
 SELECT job_id::text, fence, true FROM stale
 UNION ALL
