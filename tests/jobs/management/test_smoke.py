@@ -1,0 +1,89 @@
+"""The smoke test against a real web server: what it sees when all is well, and that each fault is seen."""
+
+import pytest
+
+from apps.jobs.models import Job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def holds(said) -> dict[str, bool | None]:
+    return {check["name"]: check["holds"] for check in said.facts["checks"]}
+
+
+def test_a_stack_that_works_holds_in_every_point(typed, stack, worker):
+    said = typed("smoke", *stack, "--json")
+
+    assert (0, True, {True}) == (said.status, said.facts["ok"], set(holds(said).values())), said.out
+    assert ("http.request", "completed") == (said.facts["job"]["type"], said.facts["job"]["status"])
+    assert 1 == Job.objects.filter(tags__contains=["smoke"]).count()
+
+
+def test_people_get_a_list_with_marks(typed, stack, worker):
+    said = typed("smoke", *stack)
+
+    assert ["✓"] * 9 == [line[0] for line in said.out.splitlines()]
+    assert "completed in attempt 1: waited" in said.out
+
+
+def test_where_inner_addresses_are_closed_it_runs_what_needs_none(typed, stack, worker, settings):
+    settings.OUTGOING_ALLOW_PRIVATE = False
+
+    said = typed("smoke", *stack, "--json")
+
+    assert (True, "system.prune", "completed") == (said.facts["ok"], said.facts["job"]["type"], said.facts["job"]["status"])
+
+
+def test_without_a_worker_the_job_does_not_end_and_the_rest_is_still_checked(typed, stack):
+    said = typed("smoke", *stack, "--json", "--timeout=0.3")
+
+    expected = {"runs it": False, "same key, same job": True, "unknown type": True, "metrics": True}
+    assert (1, expected) == (said.status, {name: holds(said)[name] for name in expected})
+    assert "still queued after 0.3 s: does a worker run?" in said.out
+
+
+def test_a_job_that_fails_is_a_failure(typed, stack, worker, live_server):
+    said = typed("smoke", *stack, "--json", f"--call={live_server.url}/no-such-page")
+
+    assert (1, False) == (said.status, holds(said)["runs it"])
+    assert "ended as dead_letter: the server answered 404" in said.out
+
+
+def test_a_wrong_token_is_seen_and_what_needs_it_is_not_tried(typed, stack, tmp_path):
+    said = typed("smoke", *stack[:2], "--token=lw_00000000_wrong", "--json")
+
+    checks = holds(said)
+    assert (1, True, True, False, None, None) == (
+        said.status, checks["alive"], checks["ready"], checks["token"], checks["accepts a job"], checks["metrics"],
+    )
+    assert "lw_00000000_wrong" not in said.out + said.err
+
+
+def test_nobody_there_is_one_failed_check(typed, stack):
+    said = typed("smoke", "--url=http://127.0.0.1:1", *stack[2:], "--json")
+
+    assert (1, {"alive": False}) == (said.status, {name: held for name, held in holds(said).items() if held is not None})
+
+
+def test_another_server_is_not_taken_for_the_platform(typed, stack, other_site):
+    said = typed("smoke", "--url", other_site, *stack[2:])
+
+    assert 1 == said.status
+    assert "/healthz is not the platform's" in said.out
+
+
+@pytest.fixture
+def other_site():
+    from tests.support.http_server import Server
+
+    server = Server()
+    server.answers("/healthz", 200, b"hello")
+    yield server.url
+    server.stop()
+
+
+def test_a_missing_token_and_a_wrong_url_say_what_to_give(typed, settings, tmp_path):
+    settings.ENV = settings.ENV.model_copy(update={"DATA_DIR": tmp_path})
+
+    assert (2, True) == (typed("smoke").status, "run `make up`, or give --token" in typed("smoke").err)
+    assert "--url must begin with http:// or https://" in typed("smoke", "--url=ftp://h", "--token=t").err
