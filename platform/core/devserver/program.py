@@ -87,7 +87,7 @@ class Running:
 
     def note_crash(self) -> float | None:
         """Note an unexpected end; return after how many seconds to start again, or None after too many of them."""
-        self.send_group(signal.SIGKILL)   # what it left behind would meet its successor
+        self.end()   # what it left behind would meet its successor
         self.process, self.ready = None, False
         delay = self.crashes.note()
         self.again_at = None if delay is None else clock.elapsed() + delay
@@ -98,8 +98,9 @@ class Running:
         if self.alive and self.process:
             self.process.send_signal(number)
 
-    def send_group(self, number: int) -> None:
-        """Send a signal to the process and to everything it started."""
+    def end(self) -> None:
+        """End the process and everything it started, at once."""
         if self.process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()

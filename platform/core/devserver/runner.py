@@ -82,7 +82,7 @@ class Runner:
             while once.alive:
                 self.run_once(seconds=0.05)
         finally:
-            once.send_group(signal.SIGKILL)
+            once.end()
         self._drain()
         return once.poll() or 0
 
@@ -130,7 +130,7 @@ class Runner:
         for running in self.running:
             if running.alive:
                 self.say(f"{running.name} did not end by itself: killed")
-            running.send_group(signal.SIGKILL)
+            running.end()
         self._drain()
         if self._impatient():
             self.stores.kill()

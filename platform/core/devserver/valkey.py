@@ -6,10 +6,13 @@ import signal
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from core.devserver import ports, secrets
 from core.devserver.server import Server
 
+NO_RETRY = Retry(NoBackoff(), 0)   # who looks whether it is there wants to know now
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -58,7 +61,7 @@ class Valkey(Server):
     def client(self, *, database: int = 0, timeout_seconds: float = 5) -> redis.Redis:
         """Return a client that the caller closes."""
         return redis.Redis.from_url(
-            self.url(database), socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds,
+            self.url(database), socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=NO_RETRY,
         )
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.devserver.valkey import Valkey
+from core.devserver.valkey import NO_RETRY, Valkey
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_what_was_written_survives_a_kill(store):
 
 
 def test_nobody_gets_in_without_the_password(store):
-    with redis.Redis(port=store.port) as stranger, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(port=store.port, retry=NO_RETRY) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 
 
