@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from django.test import Client
 
 
@@ -34,3 +35,18 @@ class Caller:
 
 def _dashed(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@pytest.fixture
+def viewer(db: None) -> Caller:
+    return Caller.of("viewer")
+
+
+@pytest.fixture
+def operator(db: None) -> Caller:
+    return Caller.of("operator")
+
+
+@pytest.fixture
+def admin(db: None) -> Caller:
+    return Caller.of("admin")

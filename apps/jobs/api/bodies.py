@@ -21,7 +21,7 @@ class NewJob(Body):
 
     type: str = Field(description="A registered name, see /job-types.")
     payload: Any = Field(default_factory=dict, description="What the type's schema asks for.")
-    queue: str | None = Field(None, description="A queue that exists, see /queues.")
+    queue: Name | None = Field(None, description="A queue that exists, see /queues.")
     priority: int | None = Field(None, ge=0, le=9, description="0 is first.")
     max_attempts: int | None = Field(None, ge=1, le=1000)
     timeout_seconds: float | None = Field(None, gt=0, le=WEEK_SECONDS)
