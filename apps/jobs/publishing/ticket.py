@@ -53,14 +53,13 @@ def put(app: Celery, connection: Connection, queue: str, *, count: int, most: in
     channel: Any = connection.default_channel
     if hasattr(channel, "_q_for_pri"):
         key = channel._q_for_pri(queue, 0)  # noqa: SLF001  the key's form is pinned by a contract test
-        prefix = getattr(channel, "global_keyprefix", "")
-        script = channel.client.register_script(_RING)
-        return int(script(keys=[f"{prefix}{key}"], args=[most, *(message(queue) for _ in range(count))]))
+        script = channel.client.register_script(_RING)   # kombu's client adds its `global_keyprefix` to the key itself
+        return int(script(keys=[key], args=[most, *(message(queue) for _ in range(count))]))
+    producer = app.amqp.Producer(channel, auto_declare=False)   # not the app's pool: its waits are not bounded by us
     for _ in range(count):
         headers = json.loads(message(queue))["headers"]
-        with app.amqp.producer_pool.acquire(block=True, timeout=1) as producer:
-            producer.publish(
-                [[], {}, {}], exchange="", routing_key=queue, headers=headers, serializer="json", delivery_mode=2,
-                priority=0, correlation_id=headers["id"], retry=False,
-            )
+        producer.publish(
+            [[], {}, {}], exchange="", routing_key=queue, headers=headers, serializer="json", delivery_mode=2,
+            priority=0, correlation_id=headers["id"], retry=False,
+        )
     return count
