@@ -59,7 +59,8 @@ class PlatformCommand(BaseCommand):
         except PlatformError as exc:
             raise Refused(str(exc)) from exc
         except DatabaseError as exc:
-            raise Refused(f"the database refused: {printable(str(exc)).strip()}") from exc
+            said = str(exc).strip().splitlines() or [type(exc).__name__]
+            raise Refused(f"the database refused: {printable(said[0])}") from exc
 
     def act(self, *args: Any, **options: Any) -> None:
         """Do the work."""
@@ -69,10 +70,11 @@ class PlatformCommand(BaseCommand):
         """Print the answer: `facts` for machines, `text` for people."""
         self.stdout.write(in_json(facts) if self.as_json else text)
 
-    def note(self, text: str) -> None:
-        """Tell people something that is not the answer."""
+    def note(self, text: str, *, ending: str = "\n") -> None:
+        """Tell people something that is not the answer, and not an error, which is red."""
         if not self.as_json:
-            self.stderr.write(text)
+            self.stderr.write(text, str, ending)
+            self.stderr.flush()
 
 
 class MutatingCommand(PlatformCommand):

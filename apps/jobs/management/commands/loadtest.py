@@ -64,14 +64,11 @@ class Command(PlatformCommand):
 
     def _line(self, text: str, *, now: bool = False) -> None:
         """Renew the line on a terminal; elsewhere print one every few seconds."""
-        if self.as_json:
-            return
         if self.stderr.isatty():
-            self.stderr.write(f"\r{text[:WIDTH].ljust(WIDTH)}", ending="")
-            self.stderr.flush()
+            self.note(f"\r{text[:WIDTH].ljust(WIDTH)}", ending="")
         elif now or clock.elapsed() - self._shown_at >= DULL_SECONDS:
             self._shown_at = clock.elapsed()
-            self.stderr.write(text)
+            self.note(text)
 
 
 def _counts(counter: Counter[str]) -> str:
