@@ -1,6 +1,7 @@
 """What the operator needs at hand once everything runs."""
 
 import json
+import os
 import shlex
 
 from core.devserver.console import Console
@@ -9,7 +10,7 @@ from core.devserver.stack import ADMIN, Stack
 BOLD, DIM, GREEN = "1", "2", "1;32"
 
 
-def banner(stack: Stack, *, names: tuple[str, ...], console: Console, seconds: float, allows_private: bool) -> str:
+def banner(stack: Stack, *, names: tuple[str, ...], console: Console, seconds: float) -> str:
     """Return the block that is printed when everything is ready."""
     paint = console.paint
     rows: list[tuple[str, str, str]] = []
@@ -26,7 +27,7 @@ def banner(stack: Stack, *, names: tuple[str, ...], console: Console, seconds: f
         lines.append(f"  {paint('Token  ', DIM)} {token}")
     if "web" in names and token:
         lines += ["", *(f"  {line}" for line in curl(url=stack.url, token=token))]
-    if allows_private:
+    if os.environ.get("OUTGOING_ALLOW_PRIVATE") == "true":
         lines += ["", f"  {paint('Jobs may call this machine: OUTGOING_ALLOW_PRIVATE is on here, elsewhere it is off.', DIM)}"]
     head = paint(f"Latchwork is ready after {seconds:.1f} s.", GREEN)
     foot = paint("Ctrl-C stops everything; what is stored stays.", DIM)

@@ -19,29 +19,37 @@ from core.api import tokens
 from core.api.models import ApiToken
 from core.api.roles import Role
 from core.devserver import secrets
+from core.errors import PlatformError
 
 LOCK = 0x1A7C_4001   # any number, the same for all of us
 ADMIN = "admin"
 
 
+class Unreachable(PlatformError):
+    """The database that was given does not let us in."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"DATABASE_URL leads nowhere: {reason.strip()}")
+
+
 def is_current(*, database_url: str, data_dir: Path) -> bool:
     """Tell, without Django's own connection, whether nothing is left to prepare: a start waits for this answer."""
-    token = tokens.FORM.fullmatch(secrets.known(data_dir, "token") or "")
-    if token is None or secrets.known(data_dir, "admin_password") is None:
-        return False
     wanted = set(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
-    table = sql.Identifier(ApiToken._meta.db_table)  # noqa: SLF001  Django's public name for it
+    token = tokens.FORM.fullmatch(secrets.known(data_dir, "token") or "")
+    usable = sql.SQL(
+        "SELECT 1 FROM {} WHERE prefix = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+    ).format(sql.Identifier(ApiToken._meta.db_table))  # noqa: SLF001  Django's public name for it
     try:
         with psycopg.connect(database_url, connect_timeout=5) as database:
+            if token is None or secrets.known(data_dir, "admin_password") is None:
+                return False
             if not wanted <= set(database.execute("SELECT app, name FROM django_migrations").fetchall()):
                 return False
-            usable = sql.SQL(
-                "SELECT 1 FROM {} WHERE prefix = %s AND revoked_at IS NULL"
-                " AND (expires_at IS NULL OR expires_at > now())",
-            )
-            return database.execute(usable.format(table), [token[1]]).fetchone() is not None
+            return database.execute(usable, [token[1]]).fetchone() is not None
     except psycopg.errors.UndefinedTable:
         return False
+    except psycopg.OperationalError as exc:
+        raise Unreachable(str(exc)) from exc
 
 
 def prepare(*, data_dir: Path, say: Callable[[str], None]) -> None:

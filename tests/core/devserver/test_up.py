@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from core.devserver import addresses, health
+from core.management.commands.up import web_port
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,13 +24,11 @@ class Up:
     """One `manage.py up` and everything below it."""
 
     def __init__(self, data_dir, *arguments, **environ):
-        self.data_dir = data_dir
-        self.log = data_dir.parent / f"{data_dir.name}.log"
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        self.log = data_dir.parent / f"{uuid.uuid4()}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", "--no-smoke", *arguments],
-                cwd=ROOT, env={**environment, "DATA_DIR": str(data_dir), **environ}, stdout=log, stderr=log,
+                cwd=ROOT, env={**others(), "DATA_DIR": str(data_dir), **environ}, stdout=log, stderr=log,
             )
 
     def __enter__(self):
@@ -65,6 +65,11 @@ def alive(processes):
     return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
+def others():
+    """Return the environment without the stores of this session."""
+    return {name: value for name, value in os.environ.items() if name not in OURS}
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     """A data folder in which everything was started and stopped once."""
@@ -77,41 +82,61 @@ def data_dir(tmp_path_factory):
     return folder
 
 
-def test_a_second_start_prepares_nothing_and_shows_the_same_log_in_and_token(data_dir):
-    with Up(data_dir, "--only", "web") as up:
-        text = up.ready().text()
+class TestWhileItRuns:
+    """What can be seen of one that stays up; a class, so that it is gone before others use its data."""
 
-    assert "migrate  │" not in text
-    assert (data_dir / "token").read_text(encoding="utf-8") in text
-    assert f"admin / {(data_dir / 'admin_password').read_text(encoding='utf-8')}" in text
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def up(data_dir):
+        with Up(data_dir, "--only", "web") as up:
+            yield up.ready()
 
+    def test_a_second_start_prepared_nothing_and_shows_the_same_log_in_and_token(self, up, data_dir):
+        text = up.text()
 
-def test_secrets_are_for_their_owner_alone(data_dir):
-    files = ["admin_password", "token", "postgres_password", "valkey_password", "secret_key", addresses.FILE]
+        assert "migrate  │" not in text
+        assert (data_dir / "token").read_text(encoding="utf-8") in text
+        assert f"admin / {(data_dir / 'admin_password').read_text(encoding='utf-8')}" in text
 
-    assert {0o600} == {(data_dir / file).stat().st_mode & 0o777 for file in files}
+    def test_secrets_are_for_their_owner_alone(self, up, data_dir):
+        files = ["admin_password", "token", "postgres_password", "valkey_password", "secret_key", addresses.FILE]
 
+        assert {0o600} == {(data_dir / file).stat().st_mode & 0o777 for file in files}
 
-def test_the_web_application_is_served(data_dir):
-    with Up(data_dir, "--only", "web") as up:
-        assert health.serves(up.ready().port(), "/healthz")
+    def test_the_web_application_is_served(self, up):
+        assert health.serves(up.port(), "/healthz")
 
-
-def test_any_other_command_meets_the_same_stores(data_dir):
-    with Up(data_dir, "--only", "web") as up:
-        up.ready()
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    def test_any_other_command_meets_the_same_stores(self, up, data_dir):
         answer = subprocess.run(
             [sys.executable, "manage.py", "tokens_list"],
-            cwd=ROOT, env={**environment, "DATA_DIR": str(data_dir)}, capture_output=True, text=True, check=True,
+            cwd=ROOT, env={**others(), "DATA_DIR": str(data_dir)}, capture_output=True, text=True, check=True,
         )
 
-    assert "make up" in answer.stdout
+        assert "make up" in answer.stdout
+
+    def test_a_second_runner_on_the_same_data_is_refused(self, up, data_dir):
+        with Up(data_dir, "--only", "web") as second:
+            status = second.process.wait(20)
+
+        assert 1 == status
+        assert f"is in use by process {up.process.pid}: stop that one first" in second.text()
+
+    def test_a_port_that_was_asked_for_and_is_taken_is_named(self, up, tmp_path):
+        with Up(tmp_path / "other", "--only", "web", PORT=str(up.port())) as second:
+            status = second.process.wait(20)
+
+        assert (1, True) == (status, f"port {up.port()} is taken: set PORT to another one" in second.text())
+
+    def test_a_default_port_that_is_taken_gives_the_next(self, up):
+        said = []
+
+        assert up.port() < web_port(None, say=said.append)
+        assert "port 8000 is taken" in said[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_ends_everything_and_is_no_failure(data_dir, number):
-    with Up(data_dir, "--only", "web,flower") as up:
+    with Up(data_dir, "--only", "web") as up:
         everybody = up.ready().tree()
         up.process.send_signal(number)
         status = up.process.wait(20)
@@ -119,52 +144,21 @@ def test_a_stop_ends_everything_and_is_no_failure(data_dir, number):
     assert (0, []) == (status, alive(everybody))
 
 
-def test_a_killed_runner_leaves_no_process(data_dir):
+def test_a_killed_runner_leaves_no_process_and_no_obstacle(data_dir):
     with Up(data_dir, "--only", "web,flower") as up:
         everybody = up.ready().tree()
-        up.process.kill()
-        up.process.wait()
-
-        assert len(everybody) > 8   # the runner, Valkey, PostgreSQL with its own, the web master and its worker, Flower
-        until(lambda: not alive(everybody), timeout=10)
-
-
-def test_a_start_right_after_a_kill_finds_its_data(data_dir):
-    with Up(data_dir, "--only", "web") as up:
-        up.ready()
         with psycopg.connect(addresses.read(data_dir).database_url) as database:
             database.execute("CREATE TABLE kept AS SELECT 42 AS n")
         up.process.kill()
         up.process.wait()
-        with Up(data_dir, "--only", "web") as second:
-            second.ready()
-            with psycopg.connect(addresses.read(data_dir).database_url) as database:
-                kept = database.execute("SELECT n FROM kept").fetchone()
+        until(lambda: not alive(everybody), timeout=10)
+    with Up(data_dir, "--only", "web") as second:
+        second.ready()
+        with psycopg.connect(addresses.read(data_dir).database_url) as database:
+            kept = database.execute("SELECT n FROM kept").fetchone()
 
     assert (42,) == kept
-
-
-def test_a_second_runner_on_the_same_data_is_refused(data_dir):
-    with Up(data_dir, "--only", "web") as first:
-        first.ready()
-        with Up(data_dir.parent / "data", "--only", "web") as second:
-            second.log = first.log   # both write there
-            status = second.process.wait(20)
-
-        assert 1 == status
-        assert f"is in use by process {first.process.pid}: stop that one first" in first.text()
-
-
-def test_a_default_port_that_is_taken_gives_the_next_and_one_that_was_asked_for_is_named(data_dir, tmp_path):
-    with Up(data_dir, "--only", "web") as first:
-        port = first.ready().port()
-        with Up(tmp_path / "other", "--only", "web") as second:
-            other = second.ready().port()
-            refused = Up(tmp_path / "third", "--only", "web", PORT=str(port))
-            status = refused.process.wait(30)
-
-    assert port < other
-    assert (1, True) == (status, f"port {port} is taken: set PORT to another one" in refused.text())
+    assert len(everybody) > 8   # the runner, Valkey, PostgreSQL with its own, the web master and its worker, Flower
 
 
 def test_a_wrong_name_is_told_at_once(tmp_path):
@@ -174,21 +168,22 @@ def test_a_wrong_name_is_told_at_once(tmp_path):
     assert (2, True) == (status, "weeb is not known: choose from web, worker, beat, flower" in up.text())
 
 
-def test_given_addresses_are_used_and_nothing_is_started_for_them(tmp_path, db):
-    given = {name: os.environ[name] for name in ("BROKER_URL", "CACHE_URL")}
+def test_given_addresses_are_used_and_nothing_is_started_for_them(tmp_path):
+    given = {name: os.environ[name] for name in OURS if name.endswith("_URL")}
+    given["DATABASE_URL"] = f"{given['DATABASE_URL']}_that_is_not_there"
     with Up(tmp_path / "data", "--only", "web", **given) as up:
-        text = up.ready().text()
+        status = up.process.wait(30)
 
-    assert (True, False) == ("PostgreSQL is ready on" in text, "Valkey is ready on" in text)
+    assert (1, True) == (status, "DATABASE_URL leads nowhere" in up.text())
+    assert "is ready on" not in up.text()
 
 
 def test_an_interrupt_of_make_alone_is_heard(data_dir, tmp_path):
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"up:\n\t@exec {sys.executable} {ROOT}/manage.py up --no-smoke --only web\n", encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if name not in OURS}
     log = tmp_path / "log"
     with log.open("w") as file, subprocess.Popen(
-        ["make", "-f", makefile, "up"], env={**environment, "DATA_DIR": str(data_dir)}, stdout=file, stderr=file,
+        ["make", "-f", makefile, "up"], env={**others(), "DATA_DIR": str(data_dir)}, stdout=file, stderr=file,
     ) as make:
         until(lambda: READY in log.read_text(encoding="utf-8"), timeout=60)
         everybody = psutil.Process(make.pid).children(recursive=True)

@@ -1,6 +1,7 @@
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,58 +47,58 @@ class Command(BaseCommand):
         if not 1 <= workers <= 64:
             raise CommandError("--workers must be between 1 and 64")
         env, started = settings.ENV, clock.elapsed()
-        console = Console(sys.stdout)
+        console, data_dir = Console(sys.stdout), env.DATA_DIR.resolve()
+        tell_programs(data_dir)
         given = Given(database_url=env.DATABASE_URL, broker_url=env.BROKER_URL, cache_url=env.CACHE_URL)
-        allows_private = "OUTGOING_ALLOW_PRIVATE" not in env.model_fields_set
-        for name, value in DEFAULTS.items():
-            if name not in env.model_fields_set:
-                os.environ[name] = value
-        os.environ["DATA_DIR"] = str(env.DATA_DIR.resolve())   # the programs work in the checkout, not here
-        os.environ.pop("DATA_DIR_FILE", None)
+        stores = Stores(data_dir=data_dir, given=given)
         try:
-            with held(env.DATA_DIR):
-                stores = Stores(data_dir=env.DATA_DIR.resolve(), given=given)
-                with Runner(console=console, stores=stores, cwd=settings.ROOT) as runner:
-                    addresses = stores.start(meanwhile=lambda: runner.idle(seconds=0.05))
-                    for server in stores.servers:
-                        runner.say(f"{server.title} is ready on {ports.HOST}:{server.port}")
-                    programs = stack.Stack(
-                        root=Path(settings.ROOT), data_dir=stores.data_dir, addresses=addresses, workers=workers,
-                        port=self.web_port(port, runner) if "web" in only else env.PORT,
-                        flower_port=ports.keep(stores.data_dir, "flower"),
-                    )
-                    self.serve(runner, programs, only=only, started=started, allows_private=allows_private, smoke=not no_smoke)
+            with held(data_dir), Runner(console=console, stores=stores, cwd=settings.ROOT) as runner:
+                own_port = web_port(port, say=runner.say) if "web" in only else env.PORT
+                addresses = stores.start(meanwhile=lambda: runner.idle(seconds=0.05))
+                for server in stores.servers:
+                    runner.say(f"{server.title} is ready on {ports.HOST}:{server.port}")
+                programs = stack.Stack(
+                    root=settings.ROOT, data_dir=data_dir, addresses=addresses, workers=workers,
+                    port=own_port, flower_port=ports.keep(data_dir, "flower"),
+                )
+                start(runner, programs, only=only)
+                console.block(banner(programs, names=only, console=console, seconds=clock.elapsed() - started))
+                if {"web", "worker"} <= set(only) and not no_smoke:
+                    runner.complete(programs.smoke())
+                runner.run()
         except StopRequested:
             console.block("")
         except PlatformError as exc:
             raise CommandError(str(exc)) from exc
 
-    def serve(
-        self, runner: Runner, programs: stack.Stack, *, only: tuple[str, ...], started: float, allows_private: bool, smoke: bool,
-    ) -> None:
-        """Prepare the database, start the programs, show what there is, and stay until somebody wants the end."""
-        if not provision.is_current(database_url=programs.addresses.database_url, data_dir=programs.data_dir) and (
-            status := runner.complete(programs.provision())
-        ):
-            raise GaveUp(f"the database could not be prepared (status {status}): see the lines above")
-        runner.start(programs.programs(only))
-        runner.wait_ready(seconds=READY_SECONDS)
-        took = clock.elapsed() - started
-        text = banner(programs, names=only, console=runner.console, seconds=took, allows_private=allows_private)
-        runner.console.block(text)
-        if smoke and {"web", "worker"} <= set(only):
-            runner.complete(programs.smoke())
-        runner.run()
 
-    def web_port(self, wanted: int | None, runner: Runner) -> int:
-        """Return the port of the web application; the one that was asked for, or the next free from the default."""
-        chosen = wanted or (settings.ENV.PORT if "PORT" in settings.ENV.model_fields_set else None)
-        if chosen:
-            if not ports.is_free(chosen):
-                raise GaveUp(f"port {chosen} is taken: set PORT to another one, or unset it to get the next free one")
-            return chosen
-        default: int = settings.ENV.PORT
-        free = next(port for port in range(default, default + 1000) if ports.is_free(port))
-        if free != default:
-            runner.say(f"port {default} is taken, so the web application is on {free}")
-        return free
+def tell_programs(data_dir: Path) -> None:
+    """Set what holds for everything that is started here, unless the operator has set it otherwise."""
+    for name, value in DEFAULTS.items():
+        if name not in settings.ENV.model_fields_set:
+            os.environ[name] = value
+    os.environ["DATA_DIR"] = str(data_dir)   # the programs work in the checkout, not where we were called
+    os.environ.pop("DATA_DIR_FILE", None)
+
+
+def start(runner: Runner, programs: stack.Stack, *, only: tuple[str, ...]) -> None:
+    """Prepare the database unless that was done before, start the programs and wait until they are ready."""
+    prepared = provision.is_current(database_url=programs.addresses.database_url, data_dir=programs.data_dir)
+    if not prepared and (status := runner.complete(programs.provision())):
+        raise GaveUp(f"the database could not be prepared (status {status}): see the lines above")
+    runner.start(programs.programs(only))
+    runner.wait_ready(seconds=READY_SECONDS)
+
+
+def web_port(wanted: int | None, *, say: Callable[[str], None]) -> int:
+    """Return the port of the web application: the one that was asked for, or the next free one from the default."""
+    default: int = settings.ENV.PORT
+    chosen = wanted or (default if "PORT" in settings.ENV.model_fields_set else None)
+    if chosen:
+        if not ports.is_free(chosen):
+            raise GaveUp(f"port {chosen} is taken: set PORT to another one, or unset it to get the next free one")
+        return chosen
+    free = next(port for port in range(default, default + 1000) if ports.is_free(port))
+    if free != default:
+        say(f"port {default} is taken, so the web application is on {free}")
+    return free
