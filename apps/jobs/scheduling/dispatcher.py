@@ -201,9 +201,9 @@ class Dispatcher:
         over = self._clock() + self.config.due_budget_seconds
         waiting: Reply[list[str]] | None = None
         with self._connected().pipeline():
-            reply = due.move(self._execute, limit=self.config.batch)
-            if neglected:
+            if neglected:   # before others become ready, who have not been neglected yet
                 waiting = due.neglected(self._execute)
+            reply = due.move(self._execute, limit=self.config.batch)
             ahead = due.outlook(self._execute)
             if sign:   # last: here one dispatcher may wait for another, who then needs nothing more
                 presence.sign(self._execute, name=self.config.duty, by=self.config.by)

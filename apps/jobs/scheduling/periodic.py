@@ -19,7 +19,7 @@ from apps.jobs import registry
 
 # A broker that is away makes a task late, however long: nothing else waits in this thread but other periodic tasks.
 PUBLISHING = {"retry": True, "retry_policy": {"max_retries": None, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}}
-MOST_FIRINGS = 1000   # in one pass, so that a schedule that is always due cannot keep the loop from its end
+MOST_FIRINGS = 100   # in one pass, so that a schedule that is always due cannot keep the loop from its end
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,60 @@
+"""Rescues wait after any gap in what is seen of the database's clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from apps.jobs.scheduling.hold import RescueHold
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def at(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def seen(*seconds, lease_seconds=10.0):
+    hold = RescueHold(lease_seconds)
+    for each in seconds:
+        hold.see(at(each))
+    return hold
+
+
+def test_nothing_is_rescued_before_the_clock_was_ever_seen():
+    assert seen().until is None
+
+
+@pytest.mark.parametrize("looks", [(0,), (0, 1, 2, 3, 4, 4.9)])
+def test_a_new_dispatcher_holds_rescues_for_half_a_lease(looks):
+    assert seen(*looks).until is None
+
+
+def test_afterwards_a_rescue_may_be_executed_until_shortly_after_the_last_look():
+    assert at(7) == seen(0, 1, 2, 3, 4, 5).until
+
+
+def test_a_gap_begins_a_new_hold():
+    hold = seen(0, 1, 2, 3, 4, 5)
+
+    assert hold.see(at(7.5))
+    assert hold.until is None
+    for each in (9, 10.5, 12):
+        hold.see(at(each))
+    assert hold.until is None
+    hold.see(at(12.5))
+    assert at(14.5) == hold.until
+
+
+def test_looks_that_follow_one_another_begin_no_hold():
+    hold = seen(0, 1, 2, 3, 4, 5)
+
+    assert not hold.see(at(7))
+
+
+def test_a_lost_connection_is_a_gap_however_short():
+    hold = seen(0, 1, 2, 3, 4, 5)
+    hold.forget()
+
+    assert hold.until is None
+    assert hold.see(at(5.1))
+    assert hold.until is None
