@@ -178,7 +178,7 @@ class Ledger:
     def _commit(self, batch: Batch) -> Answer:
         connection = self._connected()
         execute, worker = connection.execute, self._worker
-        settled = alive = roll = queues = None
+        settled = alive = roll = over = queues = None
         fetched = []
         asked_at = clock.elapsed()
         with connection.pipeline():
@@ -190,6 +190,7 @@ class Ledger:
                 )
             if batch.roll or self._unknown:
                 roll = presence.roll(execute, worker=worker)
+                over = presence.ended(execute, worker=worker, ids=list(self._mine))
             if batch.queues:
                 queues = presence.queues(execute)
             if batch.stopping:
@@ -204,8 +205,8 @@ class Ledger:
         answer = Answer(queues=queues.get() if queues else [])
         if settled:
             self._note_settled(batch.endings, settled.get(), answer)
-        if roll:
-            self._compare(roll.get(), answer)
+        if roll and over:
+            self._compare(roll.get(), over.get(), answer)
         for each, reply in fetched:
             claims = reply.get()
             self._mine.update((claim.id, claim.fence) for claim in claims)
@@ -248,8 +249,11 @@ class Ledger:
             for job_id, fence in said.stale:
                 log.warning("job.fenced_out", job_id=job_id, fence=fence)
 
-    def _compare(self, held: list[Held], answer: Answer) -> None:
-        """Compare the database's list of our jobs with our own: give back strangers, let go of what was taken."""
+    def _compare(self, held: list[Held], over: set[tuple[str, int]], answer: Answer) -> None:
+        """Compare the database's list of our jobs with our own: give back strangers, let go of what was taken.
+
+        What its handler has completed in its own transaction is `over`, not taken: it may still have work to do.
+        """
         listed = {each.id: each for each in held}
         for each in held:
             if self._mine.get(each.id) != each.fence:   # claimed by a commit whose reply was lost
@@ -261,7 +265,7 @@ class Ledger:
         pending |= {(ending.id, ending.fence) for ending in tuple(self.endings)}
         for job_id, fence in list(self._mine.items()):
             found = listed.get(job_id)
-            if (found is None or found.fence != fence) and (job_id, fence) not in pending:
+            if (found is None or found.fence != fence) and (job_id, fence) not in pending | over:
                 del self._mine[job_id]
                 answer.lost.append((job_id, fence))
 
@@ -284,16 +288,16 @@ class Ledger:
         """Return the batch to send again. A lost connection: the same. A refused value: without it."""
         log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
         if _about_a_value(exc) and batch.endings:
-            batch.endings = [self._storable(ending) for ending in batch.endings]
+            batch.endings = [left for ending in batch.endings if (left := self._unsettled(ending))]
         else:
             self._drop_connection()
             self._unknown = batch.beat = True
         return batch
 
-    def _storable(self, ending: Ending) -> Ending:
-        """Return an ending that PostgreSQL takes: the one that it refuses ends as failed, and nobody else waits."""
+    def _unsettled(self, ending: Ending) -> Ending | None:
+        """Settle an ending alone; what is left to send: as failed the one that is refused, so that nobody else waits."""
         try:
-            self._commit(Batch([ending], [], beat=False, roll=False, queues=False))
+            self.answers.append(self._commit(Batch([ending], [], beat=False, roll=False, queues=False)))
         except Exception as exc:  # noqa: BLE001  as above
             if not _about_a_value(exc):
                 self._drop_connection()
@@ -302,7 +306,8 @@ class Ledger:
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
             error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")
             return replace(ending, outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
-        return ending   # settled already, or not tried: sending it again is harmless
+        self.tell()
+        return None
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

@@ -38,9 +38,10 @@ def execute(name: str, job_id: str, request: dict[str, Any], *_body: Any, **_opt
 def _tidy_connections() -> None:
     """Leave no transaction open: it would hold the job's row, and with it the settle. Drop what is broken."""
     for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue
-        if connection.in_atomic_block or not connection.get_autocommit():
+        if connection.in_atomic_block:   # closed in a block it never opens again: the next job gets another wrapper
+            connection.close()
+            del connections[connection.alias]
+        elif connection.connection is not None and not connection.get_autocommit():
             connection.close()
         else:
             connection.close_if_unusable_or_obsolete()

@@ -7,6 +7,7 @@ import json
 import traceback as tracebacks
 
 from apps.jobs.errors import UnstorableResult
+from apps.jobs.registry import NUL
 
 MOST_RESULT_BYTES = 256 * 1024
 MOST_TRACEBACK = 16 * 1024
@@ -26,7 +27,7 @@ def storable(value: object) -> str | None:
     except (TypeError, ValueError, RecursionError) as exc:
         msg = f"the result is not JSON ({exc}): return dicts, lists, strings, finite numbers, booleans or None"
         raise UnstorableResult(msg) from exc
-    if "\\u0000" in text:
+    if NUL.search(text):
         raise UnstorableResult("the result holds a NUL character, which PostgreSQL cannot store: remove it")
     if size > MOST_RESULT_BYTES:
         msg = f"the result has {size} bytes, at most {MOST_RESULT_BYTES} are stored: store it elsewhere and return where"

@@ -53,8 +53,10 @@ def _attempted(work: Assignment, job_type: JobType, context: AttemptContext) -> 
         if terminate_handler_fired():   # the process is being ended, not the handler's own wish
             raise
         return _raised(work, job_type, RuntimeError(f"the handler called sys.exit({exc.code!r})"))
-    except BaseException as exc:  # noqa: BLE001  a handler may raise anything, and its job must still end
+    except Exception as exc:  # noqa: BLE001  a handler may raise anything, and its job must still end
         return _raised(work, job_type, exc)
+    except BaseException as exc:  # noqa: BLE001  as above; as itself it would end the process, and the job with it
+        return replace(_raised(work, job_type, exc), error=RuntimeError(f"the handler raised {type(exc).__name__}"))
 
 
 def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:

@@ -47,6 +47,10 @@ WHERE id = %(id)s AND ended_at IS NULL RETURNING true"""
 _ROLL = """
 SELECT id::text, fence, cancel_requested_at IS NOT NULL FROM job WHERE worker_id = %(id)s AND status = 'running'"""
 
+_ENDED = """
+SELECT id::text, fence FROM job
+WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(id)s AND finished_at IS NOT NULL AND fence IS NOT NULL"""
+
 _STOPPING = "UPDATE job_worker SET stopping_at = clock_timestamp() WHERE id = %(id)s AND ended_at IS NULL"
 
 _END = """
@@ -87,6 +91,11 @@ def beat(execute: Execute, *, worker: uuid.UUID, lease_seconds: float, queues: l
 def roll(execute: Execute, *, worker: uuid.UUID) -> Reply[list[Held]]:
     """Return what the database says this worker holds."""
     return Reply(execute(_ROLL, {"id": worker}), _held)
+
+
+def ended(execute: Execute, *, worker: uuid.UUID, ids: list[str]) -> Reply[set[tuple[str, int]]]:
+    """Return which of these jobs have ended under this worker, each with its fence."""
+    return Reply(execute(_ENDED, {"id": worker, "ids": ids}), lambda rows: {(row[0], row[1]) for row in rows})
 
 
 def stopping(execute: Execute, *, worker: uuid.UUID) -> None:
