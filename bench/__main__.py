@@ -1,0 +1,33 @@
+"""`python -m bench`: measure, say how it goes on stderr, write the report and print its table."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform")]   # a bare checkout works without being installed
+
+from bench import options, report, stage  # noqa: E402  the path comes first
+from bench.results import Results  # noqa: E402
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    asked = options.parse()
+    results = Results()
+    results.say("starting PostgreSQL and Valkey of our own, and migrating")
+    with stage.built(statements=asked.statements) as built:
+        from bench import run  # noqa: PLC0415  needs Django, which the stage has set up
+
+        try:
+            run.measure(asked, built, results)
+        except KeyboardInterrupt:
+            results.say("interrupted: reporting what there is")
+        finally:
+            folder = report.write(results, asked, built)
+    print(report.table(results))
+    print(f"\nwritten to {folder.relative_to(ROOT)}/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

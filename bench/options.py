@@ -1,0 +1,80 @@
+"""What can be asked for on the command line."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PARTS = ("enqueue", "drain", "latency", "delayed", "memory", "idle", "recovery")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """So many worker processes with so many slots each."""
+
+    workers: int
+    slots: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Layout":
+        workers, _, slots = text.partition("x")
+        if not (workers.isdecimal() and slots.isdecimal() and int(workers) and int(slots)):
+            msg = f"{text!r} is no layout: 2x1 means two workers of one slot each"
+            raise argparse.ArgumentTypeError(msg)
+        return cls(workers=int(workers), slots=int(slots))
+
+    def __str__(self) -> str:
+        return f"{self.workers}x{self.slots}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    parts: tuple[str, ...]
+    jobs: int
+    rounds: int
+    pool: str
+    layouts: tuple[Layout, ...]
+    job_ms: float
+    samples: int
+    idle_seconds: float
+    statements: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line; leaves with a message where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure Latchwork beside plain Celery on servers of its own.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--only", default=",".join(PARTS), type=_parts, metavar="PART,...", help="what to measure")
+    parser.add_argument("--jobs", type=_positive, default=10_000, help="jobs of one drain")
+    parser.add_argument("--rounds", type=_positive, default=3, help="times each drain is repeated, systems taking turns")
+    parser.add_argument("--pool", choices=("prefork", "threads"), default="prefork", help="Celery's pool, of both systems")
+    parser.add_argument("--layout", type=_layouts, default="2x1,1x2", help="WORKERSxSLOTS; all but the drain use the first")
+    parser.add_argument("--job-ms", type=float, default=0, help="length of a drained job: it sleeps so long")
+    parser.add_argument("--samples", type=_positive, default=300, help="jobs of one measurement of latency")
+    parser.add_argument("--idle-seconds", type=float, default=25, help="how long the idle stack is watched")
+    parser.add_argument("--statements", action="store_true", help="also write what PostgreSQL did for each drain")
+    found = parser.parse_args(arguments)
+    return Options(
+        parts=found.only, jobs=found.jobs, rounds=found.rounds, pool=found.pool, layouts=found.layout,
+        job_ms=found.job_ms, samples=found.samples, idle_seconds=found.idle_seconds, statements=found.statements,
+    )
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(PARTS):
+        msg = f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
+        raise argparse.ArgumentTypeError(msg)
+    return tuple(part for part in PARTS if part in names)
+
+
+def _layouts(text: str) -> tuple[Layout, ...]:
+    return tuple(Layout.parse(word) for word in text.split(","))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        msg = f"{text!r} is not a number above 0"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

@@ -1,0 +1,105 @@
+"""The two systems, as the measurements see them. Import it once the stage is built: it needs Django and the broker."""
+
+import abc
+import sys
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import ClassVar
+
+from celery import group
+from django.db import connection
+
+from apps.jobs import publishing
+from apps.jobs import services as jobs
+from bench import handler, plain
+from bench.options import Layout
+from bench.stage import Stage
+
+TABLES = "job, job_attempt, job_stale_write, job_tally, job_worker"
+Item = tuple[int, float, float]   # number, moment of enqueueing, length in ms
+
+
+class System(abc.ABC):
+    name: ClassVar[str]
+    application: ClassVar[str]
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    @abc.abstractmethod
+    def enqueue(self, item: Item, *, delay: float = 0) -> None:
+        """Put one job, as a web request would."""
+
+    @abc.abstractmethod
+    def enqueue_many(self, items: Iterable[Item]) -> None:
+        """Put many by one call."""
+
+    def flush(self) -> None:  # noqa: B027  one of the two has nothing to wait for
+        """Wait until what was put has reached the servers."""
+
+    def finished(self) -> bool:
+        """Whether the system itself knows that nothing is left."""
+        return True
+
+    def purge(self) -> None:
+        """Forget everything; no worker may run."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"TRUNCATE {TABLES}")
+        with self.stage.valkey.client() as client:
+            client.flushdb()
+        self.stage.stamps.clear()
+
+    def commands(self, layout: Layout, *, pool: str) -> list[tuple[str, ...]]:
+        """Return the command lines of the workers: the same for both systems, except the application's name."""
+        return [
+            (
+                sys.executable, "-m", "celery", "--quiet", "-A", self.application, "worker", "-l", "WARNING",
+                "-c", str(layout.slots), "-P", pool, "-n", f"{self.name}{number}@%h",
+            )
+            for number in range(layout.workers)
+        ]
+
+
+class Latchwork(System):
+    name = "latchwork"
+    application = "config"
+
+    def enqueue(self, item: Item, *, delay: float = 0) -> None:
+        options = {"delay": timedelta(seconds=delay)} if delay else {}
+        jobs.enqueue(handler.NAME, _payload(item), **options)
+
+    def enqueue_many(self, items: Iterable[Item]) -> None:
+        jobs.enqueue_many(handler.NAME, [_payload(item) for item in items])
+
+    def flush(self) -> None:
+        publishing.flush(10)
+
+    def finished(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT NOT EXISTS (SELECT FROM job WHERE type = %s AND finished_at IS NULL)", [handler.NAME])
+            return bool(cursor.fetchone()[0])
+
+
+class Plain(System):
+    name = "celery"
+    application = "bench.plain"
+
+    def enqueue(self, item: Item, *, delay: float = 0) -> None:
+        if delay:
+            plain.run.apply_async(item, countdown=delay)
+        else:
+            plain.run.delay(*item)
+
+    def enqueue_many(self, items: Iterable[Item]) -> None:
+        group(plain.run.s(*item) for item in items).apply_async()
+
+
+def numbered(count: int, *, first: int = 0, length_ms: float = 0) -> list[Item]:
+    """Return that many items, enqueued now."""
+    now = time.time()
+    return [(number, now, length_ms) for number in range(first, first + count)]
+
+
+def _payload(item: Item) -> dict[str, float]:
+    return {"number": item[0], "enqueued": item[1], "length_ms": item[2]}
