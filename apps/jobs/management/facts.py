@@ -15,7 +15,7 @@ QUEUE = (
 )   # fmt: skip
 WORKER = (
     "id", "name", "host", "pid", "pool", "slots", "queues", "types", "code_version", "metrics_port", "started_at",
-    "seen_at", "lease_until", "stopping_at", "ended_at", "end_reason",
+    "seen_at", "lease_until", "stopping_at",
 )   # fmt: skip
 ATTEMPT = ("number", "fence", "worker", "lock_token", "outcome", "error", "started_at", "finished_at")
 STALE = ("job_id", "fence", "worker_id", "outcome", "at")
@@ -34,7 +34,7 @@ def of_queue(state: selectors.QueueState) -> dict[str, Any]:
 
 
 def of_worker(row: Worker) -> dict[str, Any]:
-    return {**_of(row, WORKER), "running": selectors.running_of(row.id) if row.ended_at is None else []}
+    return {**_of(row, WORKER), "running": selectors.running_of(row.id)}
 
 
 def of_stale(row: StaleWrite) -> dict[str, Any]:
