@@ -55,11 +55,14 @@ class Postgres(Server):
     def account(self) -> tuple[int, int] | None:
         if os.geteuid() != 0:
             return None
-        try:
+        with contextlib.suppress(FileNotFoundError):
+            made_by = self.folder.stat()
+            if made_by.st_uid != 0:   # by an ordinary user, perhaps: it goes on belonging to whom it belonged
+                return made_by.st_uid, made_by.st_gid
+        with contextlib.suppress(KeyError):
             nobody = pwd.getpwnam("nobody")
-        except KeyError:
-            return 65534, 65534
-        return nobody.pw_uid, nobody.pw_gid
+            return nobody.pw_uid, nobody.pw_gid
+        return 65534, 65534
 
     @property
     def password(self) -> str:

@@ -142,6 +142,19 @@ def test_it_runs_in_a_deep_folder_with_blanks_that_only_its_owner_may_enter(tmp_
     assert ((1,), own.account[0] if own.account else os.geteuid()) == (answer, owner)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_leaves_a_users_data_to_that_user(tmp_path):
+    own = Postgres(data_dir=tmp_path, settings=FAST).start()
+    own.stop()
+    for path in [own.folder, *own.folder.rglob("*")]:
+        os.chown(path, 12_345, 12_345)
+    own.start()
+    runs_as = Path(f"/proc/{own.process.pid}").stat().st_uid
+    own.kill()
+
+    assert 12_345 == runs_as
+
+
 def test_two_data_folders_never_meet(shared, tmp_path):
     other = Postgres(data_dir=tmp_path, settings=FAST).start()
     keep(shared, 1)

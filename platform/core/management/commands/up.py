@@ -68,7 +68,7 @@ class Command(BaseCommand):
                 runner.run()
         except StopRequested:
             console.block("")
-        except PlatformError as exc:
+        except (PlatformError, PermissionError) as exc:   # the folder may be another user's
             raise CommandError(str(exc)) from exc
 
 
