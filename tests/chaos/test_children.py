@@ -1,0 +1,35 @@
+"""Hundreds of children killed while everything in the main process is active: a fork must never hang."""
+
+
+import pytest
+
+from tests.chaos.conftest import size
+from tests.chaos.faults import kill_a_child
+from tests.chaos.run import Findings, Run
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.chaos
+KILLS = size("CHAOS_KILLS", 60)   # 500 in a full run
+
+
+def test_a_child_killed_again_and_again_is_always_replaced(stack):
+    """The ledger, the publisher, the understudy, the metrics server and events are busy in threads of the main process."""
+    worker, = stack.ready(workers=1, beat=False)
+    run = Run(stack, jobs=0)
+    killed = 0
+    with run.fault():
+        while killed < KILLS:
+            run.adds(6, one_by_one=True)
+            before = run.finished()
+            until(lambda: kill_a_child(worker), message=f"no child came back after {killed} kills{stack.logs()}")
+            killed += 1
+            until(
+                lambda seen=before: run.finished() > seen or run.finished() == run.size,
+                timeout=30, message=f"nothing ended after {killed} kills{stack.logs()}",
+            )
+    run.ends()
+    run.says(f"{KILLS} children killed")
+
+    assert worker.alive
+    assert Findings() == run.findings(), stack.logs()
+    assert run.charged() <= KILLS

@@ -1,0 +1,71 @@
+"""The same for workers whose handlers run in threads, which nobody can end."""
+
+import pytest
+
+from core import clock
+from tests.chaos.faults import between, lasts
+from tests.chaos.harness import LEASE_SECONDS
+from tests.chaos.run import WORKER_CLAIMS, Findings, Run
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.chaos
+THREADS = {"pool": "threads", "slots": 4}
+
+
+def test_a_killed_worker_costs_only_what_it_held(stack):
+    victim, _ = stack.ready(**THREADS)
+    run = Run(stack)
+    run.reaches(0.4)
+    with run.fault():
+        victim.kill_group()
+    run.ends()
+    run.says("threads: SIGKILL of a worker")
+
+    assert Findings() == run.findings(), stack.logs()
+    assert run.charged() <= 4 * WORKER_CLAIMS
+
+
+def test_a_thawed_worker_starts_nothing_stale_and_its_late_writes_are_refused(stack):
+    workers = stack.ready(**THREADS)
+    run = Run(stack)
+    run.reaches(0.3)
+    slow = run.starts_slow_ones(1500, count=4)
+    frozen = next(worker for worker in workers if slow[0].pid == worker.process.pid)
+    with run.fault():
+        frozen.freeze()
+        frozen_at = run.began
+        last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
+        lasts(LEASE_SECONDS + 3)
+        thawed_at = clock.elapsed()
+        frozen.thaw()
+    late = {(event.job_id, event.fence) for event in slow if event.pid == frozen.process.pid}
+    until(lambda: late <= run.stale(), timeout=30, message=f"late writes that nobody refused: {late - run.stale()}{stack.logs()}")
+    run.ends()
+    run.says("threads: SIGSTOP beyond the lease")
+    stale_starts = [
+        each for each in run.events("start")
+        if each.pid == frozen.process.pid and each.at > thawed_at and each.fence <= last_fence
+    ]
+
+    assert [] == stale_starts
+    assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
+
+
+def test_asked_to_stop_amid_doubled_messages_they_leave_nothing_running_and_charge_nobody(stack):
+    leaving = stack.ready(**THREADS)
+    with between(stack, lambda number: 2) as delivered:
+        run = Run(stack)
+        run.reaches(0.3)
+        with run.fault():
+            for worker in leaving:
+                worker.ask_to_stop()
+            ends = [worker.ended() for worker in leaving]
+        left, done = stack.count("status = 'running'"), run.finished()
+        stack.ready_again(**THREADS)
+        run.ends()
+    run.says(f"threads: SIGTERM, {len(delivered)} doubled messages")
+
+    assert ([0, 0], 0) == (ends, left), stack.logs()
+    assert done < run.size
+    assert Findings() == run.findings(), stack.logs()
+    assert 0 == run.charged()

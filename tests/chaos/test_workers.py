@@ -1,0 +1,105 @@
+"""Workers that die, freeze and leave."""
+
+import pytest
+
+from core import clock
+from tests.chaos.faults import kill_a_child, lasts
+from tests.chaos.harness import LEASE_SECONDS
+from tests.chaos.processes import gone
+from tests.chaos.run import WORKER_CLAIMS, Findings, Run
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.chaos
+FREEZE_SECONDS = LEASE_SECONDS + 3   # beyond the lease, and its rescue has come
+KILLS = 6
+
+
+def test_a_worker_killed_with_its_children_costs_only_what_it_held(stack):
+    victim, _ = stack.ready()
+    run = Run(stack)
+    run.reaches(0.4)
+    with run.fault():
+        victim.kill_group()
+    run.ends()
+    run.says("SIGKILL of a worker's group")
+
+    assert Findings() == run.findings(), stack.logs()
+    assert run.charged() <= WORKER_CLAIMS
+
+
+def test_children_die_with_a_main_process_that_is_killed_alone(stack):
+    victim, _ = stack.ready()
+    run = Run(stack)
+    run.reaches(0.4)
+    pids = victim.pids()
+    with run.fault():
+        victim.kill_main()
+        gone(pids)
+    run.ends()
+    run.says("SIGKILL of a main process alone")
+
+    assert len(pids) > 1
+    assert Findings() == run.findings(), stack.logs()
+    assert run.charged() <= WORKER_CLAIMS
+
+
+def test_a_killed_child_costs_the_job_that_it_ran_and_nobody_waits_for_a_lease(stack):
+    workers = stack.ready()
+    run = Run(stack)
+    run.reaches(0.2)
+    with run.fault():
+        for number in range(KILLS):
+            until(lambda worker=workers[number % 2]: kill_a_child(worker), message="no child ever came back")
+            lasts(0.1)
+    run.ends()
+    run.says("SIGKILL of random children")
+
+    assert Findings() == run.findings(), stack.logs()
+    assert run.charged() <= KILLS
+
+
+def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(stack):
+    workers = stack.ready(workers=3)
+    run = Run(stack)
+    run.reaches(0.3)
+    slow = run.starts_slow_ones(1500, count=2)
+    frozen = [worker for worker in workers if worker.pids() & {event.pid for event in slow}]
+    pids = set().union(*(worker.pids() for worker in frozen))
+    with run.fault():
+        for worker in frozen:
+            worker.freeze()
+        frozen_at = run.began
+        last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
+        lasts(FREEZE_SECONDS)
+        thawed_at = clock.elapsed()
+        for worker in frozen:
+            worker.thaw()
+    late = {(event.job_id, event.fence) for event in slow}
+    until(lambda: late <= run.stale(), timeout=30, message=f"late writes that nobody refused: {late - run.stale()}{stack.logs()}")
+    run.ends()
+    run.says("SIGSTOP of two workers beyond the lease")
+    stale_starts = [each for each in run.events("start") if each.pid in pids and each.at > thawed_at and each.fence <= last_fence]
+
+    assert 2 == len(frozen)
+    assert [] == stale_starts
+    assert {event.job_id for event in slow if event.job_id in run.booking} == {event.job_id for event in run.events("fenced")}
+    assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
+
+
+def test_workers_that_are_asked_to_stop_leave_nothing_running_and_charge_nobody(stack):
+    leaving = stack.ready()
+    run = Run(stack)
+    run.reaches(0.4)
+    with run.fault():
+        for worker in leaving:
+            worker.ask_to_stop()
+        ends = [worker.ended() for worker in leaving]
+    left, done = stack.count("status = 'running'"), run.finished()
+    stack.ready_again()
+    run.ends()
+    run.says("SIGTERM of both workers, then new ones")
+
+    assert ([0, 0], 0) == (ends, left), stack.logs()
+    assert done < run.size   # else nobody was asked in the middle of anything
+    assert Findings() == run.findings(), stack.logs()
+    assert 0 == run.charged()
