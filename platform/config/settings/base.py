@@ -187,4 +187,4 @@ JOBS = Config(
 )
 
 # Outgoing HTTP
-OUTGOING_ALLOW_PRIVATE = ENV.OUTGOING_ALLOW_PRIVATE   # requests from payloads may reach inner addresses
+OUTGOING_ALLOW_PRIVATE = bool(ENV.OUTGOING_ALLOW_PRIVATE)   # requests from payloads may reach inner addresses

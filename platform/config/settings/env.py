@@ -80,7 +80,7 @@ class Environment(BaseModel):
     JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
     JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)
     JOBS_RETENTION_DAYS: int = Field(7, ge=1, le=3650)
-    OUTGOING_ALLOW_PRIVATE: bool = False
+    OUTGOING_ALLOW_PRIVATE: bool | None = None
     LOG_LEVEL: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     LOG_FORMAT: str = Field("json", pattern="^(json|console)$")
 

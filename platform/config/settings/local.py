@@ -6,4 +6,5 @@ from core.devserver import secrets
 
 DEBUG = base.ENV.DEBUG
 SECRET_KEY = base.ENV.SECRET_KEY or secrets.secret_key(base.ENV.DATA_DIR)
+OUTGOING_ALLOW_PRIVATE = base.ENV.OUTGOING_ALLOW_PRIVATE is not False   # what it may call is this machine's own
 ALLOWED_HOSTS = base.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]

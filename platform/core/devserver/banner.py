@@ -1,8 +1,9 @@
 """What the operator needs at hand once everything runs."""
 
 import json
-import os
 import shlex
+
+from django.conf import settings
 
 from core.devserver.console import Console
 from core.devserver.stack import ADMIN, Stack
@@ -27,8 +28,8 @@ def banner(stack: Stack, *, names: tuple[str, ...], console: Console, seconds: f
         lines.append(f"  {paint('Token  ', DIM)} {token}")
     if "web" in names and token:
         lines += ["", *(f"  {line}" for line in curl(url=stack.url, token=token))]
-    if os.environ.get("OUTGOING_ALLOW_PRIVATE") == "true":
-        lines += ["", f"  {paint('Jobs may call this machine: OUTGOING_ALLOW_PRIVATE is on here, elsewhere it is off.', DIM)}"]
+    if settings.OUTGOING_ALLOW_PRIVATE:
+        lines += ["", f"  {paint('Jobs may call this machine: OUTGOING_ALLOW_PRIVATE is on with these settings, in production it is off.', DIM)}"]
     head = paint(f"Latchwork is ready after {seconds:.1f} s.", GREEN)
     foot = paint("Ctrl-C stops everything; what is stored stays.", DIM)
     return "\n".join(["", f"  {head}  {foot}", "", *lines, ""])

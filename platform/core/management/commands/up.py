@@ -20,7 +20,6 @@ READY_SECONDS = 80
 DEFAULTS = {                          # for what is started here, unless the environment says otherwise
     "LOG_FORMAT": "console",
     "JOBS_STOP_GRACE_SECONDS": "7",   # everything is to end within 15 s
-    "OUTGOING_ALLOW_PRIVATE": "true",
 }
 
 
