@@ -70,6 +70,11 @@ def _wait_checking(job: Context, script: Script) -> Any:
     return script.value
 
 
+def _wait_then_raise(job: Context, script: Script) -> Any:
+    Desk(script.desk).wait(lambda: None)
+    raise ValueError(script.value)
+
+
 def _effect(job: Context, script: Script) -> Any:
     effects.write(job)
     time.sleep(script.seconds)
@@ -227,6 +232,7 @@ ACTIONS: dict[str, Callable[[Context, Script], Any]] = {
     "discard": lambda job, script: Discard("nobody can do this"),
     "wait": _wait,
     "wait_checking": _wait_checking,
+    "wait_then_raise": _wait_then_raise,
     "effect": _effect,
     "complete": _complete,
     "complete_and_work_on": _complete_and_work_on,
