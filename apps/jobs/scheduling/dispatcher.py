@@ -1,7 +1,7 @@
 """The dispatcher: ended leases, due rows, queues that nobody drains.
 
-What one look asks travels in one pipeline, which is one transaction, so that a look at an idle database costs one
-round trip. Between looks it listens: a job that is due before the next look announces itself when it is stored.
+What one duty asks travels in one pipeline, which is one transaction: a look at an idle database costs a round trip or
+two, and a duty that fails undoes no other. Between looks it listens: a job that is due before the next look announces itself when it is stored.
 """
 
 import json
@@ -96,11 +96,9 @@ class Dispatcher:
         now, ready = self._clock(), Counter[str]()
         if self._is_time("rescue", now, self.config.rescue_seconds):
             self._rescue(ready)
-        wait = self._move(
-            ready,
-            neglected=self._is_time("neglected", now, self.config.neglected_seconds),
-            sign=self._is_time("sign", now, self.config.sign_seconds),
-        )
+        wait = self._move(ready, neglected=self._is_time("neglected", now, self.config.neglected_seconds))
+        if self._is_time("sign", now, self.config.sign_seconds):   # alone: whoever holds that row holds up no job
+            presence.sign(self._execute, name=self.config.duty, by=self.config.by)
         if self._is_time("chores", now, self.config.chores_seconds):
             chores.run(by=self.config.by)
         return wait
@@ -196,7 +194,7 @@ class Dispatcher:
             self._execute, rescue_cap=self.config.rescue_cap, limit=self.config.batch, error=LOST,
         )
 
-    def _move(self, ready: Counter[str], *, neglected: bool, sign: bool) -> float:
+    def _move(self, ready: Counter[str], *, neglected: bool) -> float:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""
         over = self._clock() + self.config.due_budget_seconds
         waiting: Reply[list[str]] | None = None
@@ -205,8 +203,6 @@ class Dispatcher:
                 waiting = due.neglected(self._execute)
             reply = due.move(self._execute, limit=self.config.batch)
             ahead = due.outlook(self._execute)
-            if sign:   # last: here one dispatcher may wait for another, who then needs nothing more
-                presence.sign(self._execute, name=self.config.duty, by=self.config.by)
         for queue in waiting.get() if waiting else ():
             publishing.ring(queue, count=self.config.tickets)
         while True:

@@ -265,6 +265,45 @@ def test_it_signs_life_under_its_name(dispatcher):
     assert "beat:test:1" == Duty.objects.get(name=presence.DISPATCH).by
 
 
+def test_who_holds_its_sign_holds_up_no_job_and_costs_no_connection(dispatcher):
+    presence.sign(on_django(), name=presence.DISPATCH, by="somebody")
+    job_id = overdue()
+    with own_connection("edit") as other, other.transaction():
+        other.execute("SELECT FROM job_duty FOR UPDATE")
+        dispatcher.dispatcher.turn()
+
+    assert [Status.QUEUED] == statuses(job_id)
+    assert not dispatcher.dispatcher._connection.closed
+
+
+def test_a_lost_connection_is_made_anew(dispatcher):
+    dispatcher.look()
+    lost_connection = dispatcher.dispatcher._connection
+    with own_connection("administrator") as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [lost_connection.info.backend_pid])
+    job_id = overdue()
+    dispatcher.dispatcher.turn()   # finds out
+    dispatcher.dispatcher.turn()
+
+    assert lost_connection.closed
+    assert [Status.QUEUED] == statuses(job_id)
+
+
+def test_whatever_goes_wrong_the_loop_goes_on(dispatcher, monkeypatch):
+    job_id, move, wrong = overdue(), due.move, [ValueError("a bug"), OSError("no file descriptors")]
+
+    def fail_twice(execute, *, limit):
+        if wrong:
+            raise wrong.pop()
+        return move(execute, limit=limit)
+
+    monkeypatch.setattr(due, "move", fail_twice)
+    with running(dispatcher.dispatcher.run):
+        until(lambda: row(job_id).status == Status.QUEUED)
+
+    assert [] == wrong
+
+
 def test_it_does_not_do_everything_at_each_look(make_dispatcher):
     dispatcher = make_dispatcher()
     dispatcher.look()
