@@ -1,11 +1,14 @@
 """The Celery application: `celery -A config worker`, `beat` and `flower` work unchanged, from any folder."""
 
 import os
+import sys
 from typing import Any
 
 import django
 from celery import Celery
 from celery.signals import celeryd_init, import_modules, setup_logging
+
+from core.errors import Misconfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -33,4 +36,7 @@ def choose_queues(options: dict[str, Any], **_: object) -> None:
     """Let a worker without -Q serve every queue."""
     from apps.jobs.engine import steps  # noqa: PLC0415  needs Django's apps
 
-    steps.choose_queues(app, options)
+    try:
+        steps.choose_queues(app, options)
+    except Misconfigured as exc:   # Celery would log what a receiver raises, and start all the same
+        sys.exit(str(exc))

@@ -114,9 +114,9 @@ def enqueue() -> Callable[..., UUID]:
         script = {name: more.pop(name) for name in ("value", "seconds", "desk", "until_attempt", "script") if name in more}
         if "desk" in script:
             script["desk"] = str(script["desk"].folder)
-        options: dict[str, Any] = {"queue": worker.queue, **more}
-        known(options["queue"])
-        return jobs.enqueue(type_name, {"do": do, **script}, **options)
+        queue = more.pop("queue", None) or worker.queue
+        known(queue)
+        return jobs.enqueue(type_name, {"do": do, **script}, queue=queue, **more)
 
     return place
 
