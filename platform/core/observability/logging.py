@@ -57,6 +57,7 @@ def configure(*, level: str, form: str) -> dict[str, Any]:
             "django.security.DisallowedHost": {"level": "CRITICAL"},        # anybody can cause it, as often as they like
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
             "celery": {"propagate": True},
+            "multiprocessing": {"handlers": ["stderr"], "propagate": False},   # billiard's, which cuts it off from the root
             "celery.worker.strategy": {"level": "WARNING"},   # each job has one line of ours, job.settled
             "celery.app.trace": {"level": "ERROR"},           # and its traceback when its handler raised
         },
