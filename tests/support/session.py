@@ -36,6 +36,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         data_dir = stack.enter_context(folder())
         os.environ.pop("DATA_DIR_FILE", None)
         os.environ["DATA_DIR"] = str(data_dir)
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(CACHE))   # tmp_path too stays in the checkout
         stack.enter_context(stores(data_dir))
         early_config.add_cleanup(stack.pop_all().close)   # also after Ctrl-C and after an error while collecting
     return (yield)
