@@ -103,6 +103,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [ROOT / "platform" / "config" / "static"]
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = True   # served from where they stand: nothing to collect
 
 CSRF_FAILURE_VIEW = "config.pages.forbidden"

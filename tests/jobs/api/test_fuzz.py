@@ -1,0 +1,63 @@
+"""The description of the API is true: what it allows is taken, what it forbids is refused, each answer is as it says.
+
+schemathesis sends thousands of requests in this process, with all its checks.
+"""
+
+import pytest
+import schemathesis
+from django.core import signals
+from django.db import close_old_connections
+from hypothesis import HealthCheck, Phase, seed, settings
+from schemathesis.config import SchemathesisConfig
+
+from config.wsgi import application
+
+EXAMPLES = 60
+STATES_MAY_REFUSE = ["2xx", "401", "403", "404", "409", "410", "422"]
+CONFIG = SchemathesisConfig.from_dict({
+    # A body may be well formed and still name no queue, or two moments: that is a 422, and only ever a 422.
+    "checks": {"positive_data_acceptance": {"expected-statuses": STATES_MAY_REFUSE}},
+})
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Aim at a type that exists, else nearly each body would end at its type; and make up no cursors.
+
+    A cursor comes from the server and is refused when it does not: `test_pagination` has the cases.
+    """
+    for path in raw_schema.get("paths", {}).values():
+        for operation in path.values():
+            operation["parameters"] = [each for each in operation.get("parameters", []) if each["name"] != "cursor"]
+    new_job = raw_schema.get("components", {}).get("schemas", {}).get("NewJob")
+    if new_job:
+        new_job["properties"]["type"] = {"enum": ["test.note"]}
+        new_job["properties"]["payload"] = {
+            "type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False,
+        }
+
+
+schema = schemathesis.openapi.from_wsgi("/api/v1/schema", application, config=CONFIG)
+
+
+@pytest.fixture
+def one_connection():
+    """Keep the test's transaction open over requests, as Django's own test client does."""
+    for signal in (signals.request_started, signals.request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (signals.request_started, signals.request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("one_connection", "note")
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES, deadline=None,
+    suppress_health_check=list(HealthCheck),   # the fixtures may be shared: no request depends on another's absence
+    phases=[Phase.explicit, Phase.generate],
+)
+@seed(7)
+def test_each_route_keeps_to_its_description(case, admin):
+    case.call_and_validate(headers=admin.headers)
