@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from core.devserver import ports
 from core.devserver.postgres import Postgres
 from core.devserver.valkey import Valkey
 from tests.chaos.processes import Application, Program, Worker
@@ -189,7 +190,7 @@ class Stack:
             "JOB_MODULES": "tests.chaos.handlers",
             "JOBS_LEASE_SECONDS": str(LEASE_SECONDS),
             "JOBS_STOP_GRACE_SECONDS": "8",
-            "JOBS_METRICS_PORT": "0",
+            "JOBS_METRICS_PORT": str(ports.unused()),
             "CHAOS_LOG": str(self.events),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
             "PYTHONUNBUFFERED": "1",

@@ -58,6 +58,11 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGCONT)
 
+    def thaw_children(self) -> None:
+        for each in self.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.resume()
+
     def ask_to_stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 

@@ -47,15 +47,15 @@ class Findings:
 
 
 class Run:
-    """`jobs` jobs of 5 ms, every second one with an effect in its own transaction."""
+    """`jobs` jobs, half of them with an effect in their own transaction."""
 
-    def __init__(self, stack: Stack, *, jobs: int | None = None) -> None:
+    def __init__(self, stack: Stack, *, jobs: int | None = None, milliseconds: float = 5) -> None:
         self.stack, self.size = stack, 0
         self.plain: list[str] = []
         self.booking: list[str] = []
         self.slow: list[str] = []
         self.began = self.over = datetime.now(UTC)
-        self.adds(stack.jobs if jobs is None else jobs)
+        self.adds(stack.jobs if jobs is None else jobs, milliseconds=milliseconds)
 
     def adds(self, count: int, *, milliseconds: float = 5, **options: Any) -> None:
         """Enqueue more jobs, half of each type."""
@@ -156,6 +156,22 @@ class Run:
         tell(
             f"{name:<44} jobs {self.size:5} charged {self.charged():4} started again {self.doubles():4} rescued {rescued:4} "
             f"stale {len(self.stale()):3} last {last:5.1f} s after the fault",
+        )
+
+    def run_elsewhere(self, events: list[Event]) -> bool:
+        """Tell whether all these attempts have been overtaken by others that run now."""
+        running = dict(self.stack.query("SELECT id::text, fence FROM job WHERE status = 'running'"))
+        began = {(event.job_id, event.fence) for event in self.events("start")}
+        return all(
+            running.get(each.job_id, 0) > each.fence and (each.job_id, running[each.job_id]) in began for each in events
+        )
+
+    def ended_too_early(self, milliseconds: float) -> list[Any]:
+        """Return slow jobs that somebody ended before the attempt that held them last can have."""
+        return self.stack.query(
+            "SELECT id::text, started_at, finished_at FROM job WHERE id::text = ANY(%s) "
+            "AND finished_at < started_at + %s * interval '1 ms'",
+            [self.slow, milliseconds],
         )
 
     def _slow_ones_that_run(self) -> list[Event]:

@@ -3,12 +3,12 @@
 import pytest
 
 from core import clock
-from tests.chaos.faults import between, lasts
-from tests.chaos.harness import LEASE_SECONDS
+from tests.chaos.faults import between
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
+SLOW = 3000   # milliseconds
 THREADS = {"pool": "threads", "slots": 4}
 
 
@@ -27,18 +27,18 @@ def test_a_killed_worker_costs_only_what_it_held(stack):
 
 def test_a_thawed_worker_starts_nothing_stale_and_its_late_writes_are_refused(stack):
     workers = stack.ready(**THREADS)
-    run = Run(stack)
-    run.reaches(0.3)
-    slow = run.starts_slow_ones(1500, count=4)
+    run = Run(stack, milliseconds=20)
+    slow = run.starts_slow_ones(SLOW, count=4)
     frozen = next(worker for worker in workers if slow[0].pid == worker.process.pid)
+    overtaken = [event for event in slow if event.pid == frozen.process.pid]
     with run.fault():
         frozen.freeze()
         frozen_at = run.began
         last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
-        lasts(LEASE_SECONDS + 3)
+        until(lambda: run.run_elsewhere(overtaken), timeout=60, message=f"nobody took them over{stack.logs()}")
         thawed_at = clock.elapsed()
         frozen.thaw()
-    late = {(event.job_id, event.fence) for event in slow if event.pid == frozen.process.pid}
+    late = {(event.job_id, event.fence) for event in overtaken}
     until(lambda: late <= run.stale(), timeout=30, message=f"late writes that nobody refused: {late - run.stale()}{stack.logs()}")
     run.ends()
     run.says("threads: SIGSTOP beyond the lease")
@@ -47,7 +47,9 @@ def test_a_thawed_worker_starts_nothing_stale_and_its_late_writes_are_refused(st
         if each.pid == frozen.process.pid and each.at > thawed_at and each.fence <= last_fence
     ]
 
+    assert {event.job_id for event in overtaken if event.job_id in run.booking} == {event.job_id for event in run.events("fenced")}
     assert [] == stale_starts
+    assert [] == run.ended_too_early(SLOW)
     assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
 
 

@@ -4,13 +4,12 @@ import pytest
 
 from core import clock
 from tests.chaos.faults import kill_a_child, lasts
-from tests.chaos.harness import LEASE_SECONDS
 from tests.chaos.processes import gone
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
-FREEZE_SECONDS = LEASE_SECONDS + 3   # beyond the lease, and its rescue has come
+SLOW = 3000   # milliseconds
 KILLS = 6
 
 
@@ -59,10 +58,10 @@ def test_a_killed_child_costs_the_job_that_it_ran_and_nobody_waits_for_a_lease(s
 
 
 def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(stack):
-    workers = stack.ready(workers=3)
-    run = Run(stack)
-    run.reaches(0.3)
-    slow = run.starts_slow_ones(1500, count=2)
+    """They write while others run the same jobs, so that it is the fence which refuses them, not the status."""
+    workers = stack.ready(workers=4)
+    run = Run(stack, milliseconds=20)
+    slow = run.starts_slow_ones(SLOW, count=2)
     frozen = [worker for worker in workers if worker.pids() & {event.pid for event in slow}]
     pids = set().union(*(worker.pids() for worker in frozen))
     with run.fault():
@@ -70,8 +69,12 @@ def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(st
             worker.freeze()
         frozen_at = run.began
         last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
-        lasts(FREEZE_SECONDS)
+        until(lambda: run.run_elsewhere(slow), timeout=60, message=f"nobody took them over{stack.logs()}")
         thawed_at = clock.elapsed()
+        for worker in frozen:
+            worker.thaw_children()   # before the main process, which would end them
+        refused = {event.job_id for event in slow if event.job_id in run.booking}
+        until(lambda: refused == {event.job_id for event in run.events("fenced")}, message=f"not refused{stack.logs()}")
         for worker in frozen:
             worker.thaw()
     late = {(event.job_id, event.fence) for event in slow}
@@ -82,7 +85,7 @@ def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(st
 
     assert 2 == len(frozen)
     assert [] == stale_starts
-    assert {event.job_id for event in slow if event.job_id in run.booking} == {event.job_id for event in run.events("fenced")}
+    assert [] == run.ended_too_early(SLOW)
     assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
 
 
