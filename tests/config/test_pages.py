@@ -49,7 +49,8 @@ def content(response) -> str:
 def found(client, addresses) -> bool:
     """Tell whether there is something at each of them."""
     responses = [client.get(address, follow=True) for address in addresses]
-    return all([content(response) and response.status_code == 200 for response in responses])   # a list: reads them all
+    bodies = [content(response) for response in responses]
+    return all(bodies) and {response.status_code for response in responses} == {200}
 
 
 def test_the_start_page_links_to_what_exists_and_loads_only_our_files(client):

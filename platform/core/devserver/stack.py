@@ -49,20 +49,21 @@ class Stack:
     def programs(self, names: tuple[str, ...]) -> list[Program]:
         """Return what is to run until the end."""
         makers: dict[str, Callable[[], list[Program]]] = {
-            "web": lambda: [self.web()],
+            "web": lambda: [self.web(links_flower="flower" in names)],
             "worker": lambda: [self.worker(number) for number in range(1, self.workers + 1)],
             "beat": lambda: [self.beat()],
             "flower": lambda: [self.flower()],
         }
         return [program for name in NAMES if name in names for program in makers[name]()]
 
-    def web(self) -> Program:
+    def web(self, *, links_flower: bool = False) -> Program:
         command = self._python(
             "-m", "gunicorn", "-c", "python:core.devserver.webserver", f"--bind={ports.HOST}:{self.port}",
             f"--worker-tmp-dir={self.data_dir}", "config.wsgi",
         )
         ready = functools.partial(health.serves, self.port, "/readyz")
-        return self._program("web", command, is_ready=ready)
+        environment = {"FLOWER_URL": self.flower_url} if links_flower else {}
+        return self._program("web", command, is_ready=ready, environment=environment)
 
     def worker(self, number: int) -> Program:
         node = f"worker{number}@{socket.gethostname()}"
