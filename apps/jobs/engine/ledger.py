@@ -287,7 +287,8 @@ class Ledger:
     def _after(self, exc: Exception, batch: Batch) -> Batch:
         """Return the batch to send again. A lost connection: the same. A refused value: without it."""
         log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
-        if _about_a_value(exc) and batch.endings:
+        if _about_a_value(exc) and batch.endings:   # so nothing was committed, and nothing is unknown
+            self._drop_connection()   # it believes to have prepared what the failed pipeline has skipped
             batch.endings = [left for ending in batch.endings if (left := self._unsettled(ending))]
         else:
             self._drop_connection()
@@ -299,8 +300,8 @@ class Ledger:
         try:
             self.answers.append(self._commit(Batch([ending], [], beat=False, roll=False, queues=False)))
         except Exception as exc:  # noqa: BLE001  as above
+            self._drop_connection()   # as above
             if not _about_a_value(exc):
-                self._drop_connection()
                 self._unknown = True
                 return ending
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)

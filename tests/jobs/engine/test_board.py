@@ -1,0 +1,109 @@
+"""Memory that a worker shares with its children, and the lease that nobody may believe in for too long."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from apps.jobs.conf import Config
+from apps.jobs.engine import board as boards
+from apps.jobs.engine import bookkeeper as bookkeepers
+from apps.jobs.engine.board import PLACES, Board, Word
+from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
+from core import clock
+from tests.jobs.engine.test_stock import rows
+
+
+def test_no_lease_is_believed_before_the_first_heartbeat():
+    assert False is Board().trusted()
+
+
+def test_a_lease_is_believed_until_its_deadline_and_not_after(monkeypatch):
+    board = Board()
+    board.trust_until(clock.elapsed() + 10)
+    before = board.trusted()
+    monkeypatch.setattr(boards, "clock", SimpleNamespace(elapsed=lambda: clock.elapsed() + 10))   # as after a suspend
+
+    assert (True, False) == (before, board.trusted())
+
+
+def test_what_is_said_after_a_fork_is_heard_in_the_child():
+    board = Board()
+    place = board.take()
+    said, heard = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:   # the child: waits until the parent has spoken, and tells what it reads
+        os.read(said[0], 1)
+        os.write(heard[1], bytes([board.read(place), board.trusted()]))
+        os._exit(0)
+    board.say(place, Word.CANCEL)
+    board.trust_until(clock.elapsed() + 60)
+    os.write(said[1], b"x")
+    answer = os.read(heard[0], 2)
+    os.waitpid(pid, 0)
+    [os.close(each) for each in (*said, *heard)]
+
+    assert bytes([Word.CANCEL, True]) == answer
+
+
+def test_a_place_that_is_taken_again_says_nothing_of_the_last():
+    board = Board()
+    place = board.take()
+    board.say(place, Word.LOST)
+    board.give(place)
+
+    assert place == board.take()
+    assert Word.GO_ON == board.read(place)
+
+
+def test_places_do_not_overlap():
+    board = Board()
+    places = [board.take() for _ in range(PLACES)]
+    board.say(places[7], Word.TIMED_OUT)
+
+    assert PLACES == len(set(places))
+    assert {places[7]} == {place for place in places if board.read(place) != Word.GO_ON}
+    with pytest.raises(IndexError):
+        board.take()
+
+
+@pytest.mark.parametrize(("trusted", "handed"), [(True, 2), (False, 0)])
+def test_a_worker_whose_lease_is_not_to_be_believed_hands_nothing_over(monkeypatch, trusted, handed):
+    board, begun = Board(), []
+    board.trust_until(clock.elapsed() + (60 if trusted else -1))
+    monkeypatch.setattr(bookkeepers, "BOARD", board)
+    book = Bookkeeper(Config())
+    book.pool = SimpleNamespace(num_processes=2)
+    claims = rows(3)
+    book.stock.rows.extend(claims)
+    book.holdings = {claim.id: Holding(claim, 0.0) for claim in claims}
+
+    def begin(message, *_):
+        begun.append(message.claim.id)
+        book.flying.add(message)
+
+    book.handlers["t.t"] = begin
+    book.hand_over()
+
+    assert [claim.id for claim in claims[:handed]] == begun
+    assert 3 - handed == len(book.stock.rows)
+
+
+def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(monkeypatch):
+    board, begun = Board(), []
+    board.trust_until(clock.elapsed() + 60)
+    monkeypatch.setattr(bookkeepers, "BOARD", board)
+    book = Bookkeeper(Config())
+    book.pool = SimpleNamespace(num_processes=3)
+    kept, returned, _ = claims = rows(3)
+    book.stock.rows.extend(claims)
+    book.holdings = {kept.id: Holding(kept, 0.0), returned.id: Holding(returned, 0.0, returning=True)}
+
+    def begin(message, *_):
+        begun.append(message.claim.id)
+        book.flying.add(message)
+
+    book.handlers["t.t"] = begin
+    book.hand_over()
+
+    assert [kept.id] == begun
