@@ -103,11 +103,15 @@ class Fleet(RuleBasedStateMachine):
 
     # Who takes part
 
-    @initialize(skew=SKEWS)
-    def somebody_begins(self, skew):
+    @initialize(skew=SKEWS, count=st.integers(0, 4))
+    def somebody_begins(self, skew, count):
+        """Begin with two workers, who have claimed something mostly."""
         self.dispatcher_skew = skew
-        for each in (timedelta(0), skew):
+        self.enqueues(queue="a", priority=5, attempts=3, key=None, later=False, count=count)
+        for who, each in enumerate((timedelta(0), skew)):
+            self.before = self.rows()
             self.starts(each)
+            self.fetches(who=who, queue="a", limit=1, anew=True)
 
     @rule(does=ANYTHING)
     def somebody(self, does):
@@ -240,7 +244,7 @@ class Fleet(RuleBasedStateMachine):
         missing = set(self.before) - set(self.rows())
         assert gone == len(missing)
         for job_id in missing:
-            self.truth.stored.discard(job_id)
+            del self.truth.stored[job_id]
             self.truth.pruned[self.before[job_id]["status"]] += 1
 
     # What people do
@@ -254,8 +258,8 @@ class Fleet(RuleBasedStateMachine):
 
         free = [] if taken else new[:1] if key else new
         assert {job.id for job in free} == set(stored)
-        for each in stored:
-            self.truth.enqueued(str(each))
+        for job in free:
+            self.truth.enqueued(str(job.id))
 
     def pauses_or_resumes(self, queue, stops):
         if stops:
@@ -335,7 +339,7 @@ class Fleet(RuleBasedStateMachine):
         return bool(row and row["status"] == "running" and row["fence"] == key[1])
 
     def unlocked(self) -> list[str]:
-        return sorted(set(self.before) - {self.locked})
+        return [job_id for job_id in self.truth.stored if job_id != self.locked]
 
     def key_is_taken(self, job_id: str) -> bool:
         others = [row for each, row in self.before.items() if each != job_id and not row["finished_at"]]

@@ -41,8 +41,8 @@ def rescue_leads_to(row: Row) -> str:
 class Truth:
     """What has happened so far, as somebody who saw everything would tell it."""
 
-    stored: set[str] = field(default_factory=set)
-    """Jobs that were enqueued and not pruned."""
+    stored: dict[str, None] = field(default_factory=dict)
+    """Jobs that were enqueued and not pruned, in their order: a run must be repeatable, and ids are random."""
     holder: dict[str, int] = field(default_factory=dict)
     """The fence under which each running job is held."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Truth:
     pruned: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FINISHED, 0))
 
     def enqueued(self, job_id: str) -> None:
-        self.stored.add(job_id)
+        self.stored[job_id] = None
         self.failures[job_id] = self.rescues[job_id] = 0
 
     def claimed(self, job_id: str, fence: int) -> None:
@@ -67,7 +67,7 @@ class Truth:
 
     def agrees_with(self, rows: dict[str, Row]) -> None:
         """Fail when the table says something else."""
-        assert self.stored == set(rows), "a job was lost, or came from nowhere"
+        assert set(self.stored) == set(rows), "a job was lost, or came from nowhere"
         for job_id, row in rows.items():
             running = row["status"] == "running"
             assert running == (job_id in self.holder), f"{job_id} is {row['status']}, held under {self.holder.get(job_id)}"

@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "0"))   # more of them, and other ones each time
 PLAIN = settings(
-    max_examples=EXAMPLES or 50, stateful_step_count=40, derandomize=not EXAMPLES, deadline=None, database=None,
+    max_examples=EXAMPLES or 40, stateful_step_count=40, derandomize=not EXAMPLES, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
 )
-TEETH = settings(PLAIN, max_examples=200, phases=[Phase.generate], derandomize=True)
+TEETH = settings(PLAIN, max_examples=500, phases=[Phase.generate], derandomize=True)
 
 
 @pytest.fixture
