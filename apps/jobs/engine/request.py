@@ -8,6 +8,7 @@ from celery.worker import state
 
 from apps.jobs import registry
 from apps.jobs.engine import poolside
+from apps.jobs.engine.backoff import delay_after
 from apps.jobs.engine.board import Word
 from apps.jobs.engine.context import Assignment
 from apps.jobs.engine.result import error_text
@@ -150,8 +151,7 @@ class JobRequest(Base):
         if self.claim is None:
             return
         error = TimeoutError(f"it ran longer than its timeout of {timeout:g} s")
-        known = registry.find(self.claim.type)
-        delay = known.retry.delay_seconds(self.claim.failures + 1, error) if known else None
+        delay = delay_after(registry.find(self.claim.type), failures=self.claim.failures + 1, error=error)
         self.tell(Word.TIMED_OUT)
         self.end(AttemptOutcome.TIMED_OUT, error=error_text("TimedOut", str(error)), delay=delay)
 
@@ -176,8 +176,7 @@ class JobRequest(Base):
             outcome, error = AttemptOutcome.CANCELLED, error_text("Revoked", "its process was ended through Celery")
         elif not isinstance(exc, (WorkerLostError, SystemExit, KeyboardInterrupt)):
             outcome, error = AttemptOutcome.FAILED, error_text(type(exc).__name__, str(exc))
-            known = registry.find(self.claim.type)
-            delay = known.retry.delay_seconds(self.claim.failures + 1, exc) if known else None
+            delay = delay_after(registry.find(self.claim.type), failures=self.claim.failures + 1, error=exc)
             return Ending(
                 id=self.claim.id, fence=self.claim.fence, outcome=outcome, error=error, delay_seconds=delay,
             )

@@ -9,6 +9,7 @@ import structlog
 from billiard.common import terminate_handler_fired
 
 from apps.jobs import registry
+from apps.jobs.engine.backoff import delay_after
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.context import Assignment, AttemptContext
 from apps.jobs.engine.result import described, error_text, storable
@@ -72,7 +73,7 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
 def _returned(work: Assignment, job_type: JobType, value: object) -> Report:  # noqa: PLR0911  one clause an outcome
     match value:
         case Retry(after=None, reason=reason):
-            delay = job_type.retry.delay_seconds(work.failures + 1)
+            delay = delay_after(job_type, failures=work.failures + 1)
             return Report(_ending(work, AttemptOutcome.FAILED, error=error_text("Retry", reason), delay=delay))
         case Retry(after=timedelta() as after, reason=reason):
             delay = max(0.0, after.total_seconds())
@@ -101,10 +102,10 @@ def _raised(work: Assignment, job_type: JobType, exc: BaseException) -> Report:
         case UnstorableResult():
             return Report(_ending(work, AttemptOutcome.FAILED, error=error), exc)
         case DeadlineExceeded():
-            delay = job_type.retry.delay_seconds(work.failures + 1, exc)
+            delay = delay_after(job_type, failures=work.failures + 1, error=exc)
             return Report(_ending(work, AttemptOutcome.TIMED_OUT, error=error, delay=delay), exc)
         case _:
-            delay = job_type.retry.delay_seconds(work.failures + 1, exc)
+            delay = delay_after(job_type, failures=work.failures + 1, error=exc)
             return Report(_ending(work, AttemptOutcome.FAILED, error=error, delay=delay), exc)
 
 
