@@ -11,6 +11,7 @@ from celery.worker import state
 
 from apps.jobs import metrics, publishing
 from apps.jobs.conf import Config
+from apps.jobs.engine import turns
 from apps.jobs.engine.board import Word
 from apps.jobs.engine.ledger import Answer, Ledger
 from apps.jobs.engine.poolside import BOARD
@@ -105,6 +106,8 @@ class Bookkeeper:
                     self._start(claim)
         finally:
             self._handing = False
+        if not self.threads:
+            turns.write(self.hub, self.pool)
         self.look()
 
     def _start(self, claim: Claim) -> None:

@@ -18,7 +18,7 @@ from prometheus_client import start_http_server
 
 from apps.jobs import registry, selectors
 from apps.jobs.conf import config
-from apps.jobs.engine import poolside, stop
+from apps.jobs.engine import poolside, stop, turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.identity import start_facts
 from apps.jobs.publishing import ticket
@@ -60,6 +60,11 @@ class BookStep(bootsteps.StartStopStep):
         for request in orphans:          # the broker connection was lost, the claims were not
             state.task_reserved(request)
             c.on_task_request(request)
+
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+        """Follow what Celery and kombu have registered, when the loop is about to begin."""
+        book: Bookkeeper = c.app.latchwork
+        turns.gate(hub, c.pool, full=lambda: book.free() <= 0 and not book.draining)
 
     def tick(self, book: Bookkeeper) -> None:
         book.tick()
