@@ -16,14 +16,14 @@ from apps.jobs.publishing.publisher import Publisher
 
 
 @contextmanager
-def looking() -> Iterator["redis.Redis[bytes]"]:
+def looking() -> Iterator[redis.Redis]:
     """Open a connection of our own to the session's broker, emptied."""
     with redis.Redis.from_url(os.environ["BROKER_URL"]) as client:
         client.flushdb()
         yield client
 
 
-def tickets(client: "redis.Redis[bytes]", queue: str) -> list[dict[str, Any]]:
+def tickets(client: redis.Redis, queue: str) -> list[dict[str, Any]]:
     """Return what stands in a queue's line, oldest first."""
     return [json.loads(text) for text in reversed(client.lrange(queue, 0, -1))]
 
