@@ -93,6 +93,12 @@ def test_an_unknown_job_is_a_404_that_names_it(viewer, path):
     assert (response.status_code, response.json()["detail"]) == (404, f"there is no job {unknown}")
 
 
+def test_an_id_is_read_in_either_case(viewer):
+    job_id = str(factories.job())
+
+    assert viewer.get(f"{V1}/jobs/{job_id.upper()}").json()["id"] == job_id
+
+
 def test_attempts_are_listed_oldest_first_with_the_one_that_runs(viewer):
     job_id, worker_id = factories.job(), factories.worker()
     failed = factories.claim(worker_id)
