@@ -178,16 +178,16 @@ class Dispatcher:
         over = self._clock() + self.config.rescue_budget_seconds
         with self._connected().pipeline():
             ended, first = rescue.end_silent_workers(self._execute, until=until), self._take_back()
-        rescued, total = first.get(), 0
+        silent, rescued, total = ended.get(), first.get(), 0
         while rescued:
             total += len(rescued)
             ready.update(each.queue for each in rescued if each.status == Status.QUEUED)
             if len(rescued) < self.config.batch or self._clock() > over:
                 break
             rescued = self._take_back().get()
-        if total or ended.get():
+        if total or silent:
             metrics.rescued(total)
-            log.warning("dispatcher.rescued", workers=[str(worker) for worker in ended.get()], jobs=total)
+            log.warning("dispatcher.rescued", workers=[str(worker) for worker in silent], jobs=total)
 
     def _take_back(self) -> Reply[list[rescue.Rescued]]:
         return rescue.rescue(
