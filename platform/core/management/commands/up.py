@@ -20,6 +20,7 @@ READY_SECONDS = 80
 DEFAULTS = {                          # for what is started here, unless the environment says otherwise
     "LOG_FORMAT": "console",
     "JOBS_STOP_GRACE_SECONDS": "7",   # everything is to end within 15 s
+    "JOBS_METRICS_PORT": "9540",      # the first one that is free from there on
 }
 
 
