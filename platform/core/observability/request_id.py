@@ -12,7 +12,7 @@ from core.observability import metrics
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)   # nothing that could break a header, a log line or a page
-QUIET = {"/healthz", "/readyz", "/metrics"}              # asked every few seconds, of interest only when they fail
+QUIET = ("/healthz", "/readyz", "/metrics", "/static/")   # asked all the time, of interest only when they fail
 log = structlog.get_logger(__name__)
 
 
@@ -49,7 +49,7 @@ def _tell(request: HttpRequest, response: HttpResponse, *, seconds: float) -> No
     metrics.request_finished(
         method=request.method or "", route=route, status=response.status_code, seconds=seconds,
     )
-    quiet = request.path in QUIET and response.status_code < 400
+    quiet = request.path.startswith(QUIET) and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request.finished",
         method=request.method,

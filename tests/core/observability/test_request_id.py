@@ -43,10 +43,11 @@ def test_the_id_ends_with_its_request(client):
     assert current_request_id() == ""
 
 
-def test_health_is_not_worth_a_line_unless_it_fails(client, caplog, settings):
+def test_what_is_asked_all_the_time_is_not_worth_a_line_unless_it_fails(client, caplog, settings):
     settings.ROOT_URLCONF = "config.urls"
 
     client.get("/healthz")
+    client.get("/metrics")
     client.get("/nowhere")
 
     assert [event["path"] for event in finished(caplog)] == ["/nowhere"]
