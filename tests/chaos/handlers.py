@@ -7,6 +7,8 @@ completion, and says so when the fence refuses it.
 
 import os
 import time
+import uuid
+from typing import Self
 
 import pydantic
 from django.db import connection
@@ -15,6 +17,7 @@ from apps.jobs import Context, job_type
 from apps.jobs.errors import Fenced
 from core import clock
 
+APPROACH_SECONDS = 2.0
 LOG = os.environ.get("CHAOS_LOG", os.devnull)
 
 
@@ -22,8 +25,23 @@ class Work(pydantic.BaseModel):
     milliseconds: float = 5
 
 
+class Approach(Work):
+    """In a worker, reading it takes seconds: time to freeze a process between its claim and its handler."""
+
+    @pydantic.model_validator(mode="after")
+    def takes_its_time(self) -> Self:
+        if os.environ.get("CHAOS_ROLE") == "worker":
+            write("comes", f"{uuid.UUID(int=0)} 0 0")
+            time.sleep(APPROACH_SECONDS)
+        return self
+
+
 def note(event: str, job: Context) -> None:
-    line = f"{event} {job.id} {job.attempt} {job.fence} {os.getpid()} {clock.elapsed():.6f}\n"
+    write(event, f"{job.id} {job.attempt} {job.fence}")
+
+
+def write(event: str, attempt: str) -> None:
+    line = f"{event} {attempt} {os.getpid()} {clock.elapsed():.6f}\n"
     file = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line.encode())   # one write of a short line is never torn
@@ -49,3 +67,8 @@ def book(job: Context, payload: Work) -> None:
     except Fenced:
         note("fenced", job)
         raise
+
+
+@job_type("chaos.slow_to_start", payload=Approach, queue="chaos")
+def slow_to_start(job: Context, payload: Approach) -> None:
+    note("start", job)

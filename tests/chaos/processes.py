@@ -94,7 +94,7 @@ class Worker(Program):
                 "worker", f"--hostname={name}@chaos", f"--pool={pool}", f"--concurrency={slots}", "--task-events",
                 "--without-gossip", "--without-mingle",
             ],
-            folder=folder, env=env,
+            folder=folder, env={**env, "CHAOS_ROLE": "worker"},
         )
 
 
