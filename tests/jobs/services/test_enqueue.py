@@ -1,0 +1,131 @@
+"""What is stored of a job, and what is refused."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pydantic
+import pytest
+from asgiref.sync import async_to_sync
+
+from apps.jobs import services as jobs
+from apps.jobs.errors import (
+    InvalidJob,
+    UniqueConflict,
+    UnknownJobType,
+    UnknownQueue,
+)
+from apps.jobs.models import Job
+from apps.jobs.services import Options
+from tests.support import factories
+from tests.support.factories import TYPE, claim, end, registered, row, settled, worker
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("echo")]
+
+
+class Page(pydantic.BaseModel):
+    number: int
+
+
+def test_a_job_takes_what_its_type_says_unless_told_otherwise():
+    with registered("test.typed", queue="mail", priority=2, max_attempts=7, timeout=timedelta(seconds=9), payload_version=3):
+        plain = row(jobs.enqueue("test.typed", {"a": 1}))
+        told = row(jobs.enqueue(
+            "test.typed", queue="default", priority=0, max_attempts=1, timeout=timedelta(seconds=1), tags=["x"],
+            request_id="r"))
+
+    assert ("mail", 2, 7, 9.0, 3, {"a": 1}, [], "") == (
+        plain.queue, plain.priority, plain.max_attempts, plain.timeout_seconds, plain.payload_version, plain.payload,
+        plain.tags, plain.request_id)
+    assert ("default", 0, 1, 1.0, {}, ["x"], "r") == (
+        told.queue, told.priority, told.max_attempts, told.timeout_seconds, told.payload, told.tags, told.request_id)
+
+
+@pytest.mark.parametrize(("wrong", "pointer"), [
+    ({"priority": 10}, "/priority"), ({"priority": -1}, "/priority"),
+    ({"max_attempts": 0}, "/max_attempts"), ({"max_attempts": 1001}, "/max_attempts"),
+    ({"timeout": timedelta(0)}, "/timeout_seconds"), ({"timeout": timedelta(days=8)}, "/timeout_seconds"),
+    ({"delay": timedelta(seconds=-1)}, "/delay_seconds"), ({"delay": timedelta(days=4000)}, "/delay_seconds"),
+    ({"delay": timedelta(1), "run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "/run_at"),
+    ({"run_at": datetime(2030, 1, 1)}, "/run_at"),  # noqa: DTZ001  the point of this case
+    ({"unique_key": ""}, "/unique_key"), ({"unique_key": "a\0"}, "/unique_key"), ({"unique_key": "x" * 256}, "/unique_key"),
+    ({"unique_key": "\ud800"}, "/unique_key"), ({"on_conflict": "ignore"}, "/on_conflict"),
+    ({"tags": ["x"] * 21}, "/tags"), ({"tags": ["ok", ""]}, "/tags/1"), ({"tags": ["a\0"]}, "/tags/0"),
+    ({"tags": ["\udfff"]}, "/tags/0"), ({"queue": "nowhere"}, "/queue"),
+])
+def test_an_option_that_cannot_be_is_refused_with_a_pointer(wrong, pointer):
+    with pytest.raises(InvalidJob) as refused:
+        jobs.enqueue(TYPE, {}, **wrong)
+
+    assert [pointer] == [problem.pointer for problem in refused.value.problems]
+    assert not Job.objects.exists()
+
+
+def test_an_unknown_type_or_queue_is_answered_with_the_known():
+    with pytest.raises(UnknownJobType) as no_type:
+        jobs.enqueue("test.nothing", {})
+    with pytest.raises(UnknownQueue) as no_queue:
+        jobs.enqueue(TYPE, {}, queue="nowhere")
+
+    assert TYPE in no_type.value.known
+    assert "default" in no_queue.value.known
+
+
+def test_a_queue_that_only_a_row_names_is_known():
+    factories.on_django()("INSERT INTO job_queue (name, paused_by, paused_reason) VALUES ('extra', '', '')", {})
+
+    assert "extra" == row(jobs.enqueue(TYPE, {}, queue="extra")).queue
+
+
+def test_many_of_one_type_come_back_in_their_order():
+    ids = jobs.enqueue_many(TYPE, [{"n": n} for n in range(100)])
+
+    assert [{"n": n} for n in range(100)] == [row(each).payload for each in ids]
+
+
+def test_none_of_many_is_stored_when_one_is_wrong():
+    with registered("test.page", payload=Page), pytest.raises(InvalidJob) as refused:
+        jobs.enqueue_many("test.page", [{"number": 1}, {"number": "one"}, {}])
+
+    assert ["/1/payload/number", "/2/payload/number"] == [problem.pointer for problem in refused.value.problems]
+    assert not Job.objects.exists()
+
+
+def test_none_of_many_is_stored_when_one_key_is_taken():
+    taken = jobs.enqueue(TYPE, {}, unique_key="k")
+
+    with pytest.raises(UniqueConflict) as refused:
+        jobs.place_many([(TYPE, {}, Options()), (TYPE, {}, Options(unique_key="k"))])
+    assert taken == refused.value.job_id
+    assert [taken] == list(Job.objects.values_list("id", flat=True))
+
+
+def test_none_at_all_is_none():
+    assert [] == jobs.place_many([])
+
+
+def test_a_call_repeated_with_the_same_id_finds_its_own_job():
+    job_id = uuid.uuid4()
+    first = jobs.place(TYPE, {"n": 1}, Options(job_id=job_id, unique_key="k"))
+    second = jobs.place(TYPE, {"n": 1}, Options(job_id=job_id, unique_key="k"))
+
+    assert [(job_id, True), (job_id, False)] == [(each.id, each.created) for each in (first, second)]
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_repeated_call_finds_its_own_job_also_after_that_has_ended(key):
+    job_id = uuid.uuid4()
+    jobs.place(TYPE, {}, Options(job_id=job_id, unique_key=key))
+    me = worker()
+    settled(me, end(claim(me)))
+
+    again = jobs.place(TYPE, {}, Options(job_id=job_id, unique_key=key))
+
+    assert (job_id, False) == (again.id, again.created)
+    assert 1 == Job.objects.count()
+
+
+def test_a_job_can_be_enqueued_from_asynchronous_code():
+    async def both():
+        return [await jobs.aenqueue(TYPE, {"n": n}) for n in range(2)]
+
+    assert [{"n": 0}, {"n": 1}] == [row(each).payload for each in async_to_sync(both)()]
