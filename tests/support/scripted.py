@@ -104,6 +104,11 @@ def _complete_and_raise(job: Context, script: Script) -> Any:
     raise ValueError("after the completion")
 
 
+def _complete_and_die(job: Context, script: Script) -> Any:
+    _complete(job, script)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _raise_in_transaction(job: Context, script: Script) -> Any:
     with job.transaction() as tx:
         effects.write(job)
@@ -237,6 +242,7 @@ ACTIONS: dict[str, Callable[[Context, Script], Any]] = {
     "complete": _complete,
     "complete_and_work_on": _complete_and_work_on,
     "complete_and_raise": _complete_and_raise,
+    "complete_and_die": _complete_and_die,
     "raise_in_transaction": _raise_in_transaction,
     "transaction_at_desk": _transaction_at_desk,
     "leave_atomic_open": _leave_atomic_open,

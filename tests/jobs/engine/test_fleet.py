@@ -157,3 +157,19 @@ def test_celerys_own_tasks_run_beside_jobs(workers, enqueue, tmp_path):
     assert [(Status.COMPLETED, 1)] * 20 == [(row.status, row.attempt) for row in rows]
     until(lambda: all(note.exists() for note in notes), timeout=30, message="the tasks did not run")
     assert {int(note.read_text()) for note in notes} <= set(worker.children())
+
+
+def test_a_job_whose_slot_an_ordinary_task_holds_is_given_back_to_whom_has_a_free_one(workers, enqueue, tmp_path):
+    from celery import current_app
+
+    busy = workers.start(slots=1, modules=[SCRIPTED, ORDINARY])
+    began, go = tmp_path / "began", tmp_path / "go"
+    current_app.send_task("ordinary.wait", args=[str(began), str(go)], queue=busy.queue, retry=False)
+    until(began.exists, timeout=30)
+    job_id = enqueue(busy)
+    in_status(job_id, Status.RUNNING)   # claimed by the only worker there is, and waiting for its slot
+    idle = workers.start(slots=1, queues=[busy.queue])
+    (row,) = ended(job_id)
+    go.touch()
+
+    assert (Status.COMPLETED, 1, idle.id()) == (row.status, row.attempt, row.worker_id)

@@ -108,3 +108,13 @@ def test_a_lost_database_connection_of_the_worker_costs_nobody_anything(prefork,
 
     assert {(Status.COMPLETED, 1, 0, 0)} == {(row.status, row.attempt, row.failures, row.rescues) for row in rows}
     assert 0 == StaleWrite.objects.count()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_handler_that_holds_its_row_for_longer_than_the_lease_keeps_it(workers, enqueue, pool):
+    worker = workers.start(pool=pool, slots=1, lease_seconds=1)
+    (row,) = ended(enqueue(worker, "complete", seconds=3.0))
+
+    assert (Status.COMPLETED, 1, 0) == (row.status, row.attempt, row.rescues)
+    assert 1 == len(effects.of(row.id))
+    assert 0 == StaleWrite.objects.count()

@@ -9,8 +9,8 @@ import pytest
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
 from tests.jobs.engine.conftest import ended, in_status
-from tests.jobs.engine.test_endings import history
-from tests.support import factories
+from tests.jobs.engine.test_endings import history, tally
+from tests.support import effects, factories
 from tests.support.waiting import until
 
 RESCUE_CAP = 3   # the default of `JOBS_`: see `conf.Config`
@@ -32,6 +32,18 @@ def test_a_process_that_dies_once_costs_a_rescue_and_no_attempt_of_the_budget(pr
     (row,) = ended(enqueue(prefork, "die", value="then", until_attempt=1, max_attempts=1))
 
     assert (Status.COMPLETED, "then", 1, 0) == (row.status, row.result, row.rescues, row.failures)
+
+
+def test_a_process_that_dies_after_its_own_completion_has_completed_the_job_exactly_once(prefork, enqueue):
+    jobs = [enqueue(prefork, "complete_and_die", value="done") for _ in range(3)]
+    after = [enqueue(prefork) for _ in range(10)]
+    rows = ended(*jobs, *after)
+    until(lambda: Job.objects.filter(status=Status.RUNNING).count() == 0, timeout=30)
+
+    assert [(Status.COMPLETED, "done", 1, 0)] * 3 == [(row.status, row.result, row.attempt, row.rescues) for row in rows[:3]]
+    assert [1] * 3 == [len(effects.of(job_id)) for job_id in jobs]
+    assert [(1, 0)] * 10 == [(row.attempt, row.rescues) for row in rows[3:]]
+    assert {"completed": 13} == tally()
 
 
 def test_a_lost_process_is_noticed_long_before_the_lease_ends(workers, enqueue, desk):
