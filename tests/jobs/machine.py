@@ -329,8 +329,10 @@ class Fleet(RuleBasedStateMachine):
         return self.tellers()[who % len(self.tellers())]
 
     def claim_of(self, me: Member, pick: int) -> Claim:
-        """Return anything that a worker was told or, more often, what runs now: under its fence or another's."""
+        """Return anything that a worker was told or, more often, what runs now: under another's fence if there is such."""
         run = [told for told in me.told if told.id in self.truth.holder]
+        if pick % 2:
+            run = [told for told in run if told.fence != self.truth.holder[told.id]] or run
         among = me.told if pick % 4 == 0 or not run else run
         return among[pick % len(among)]
 
