@@ -23,7 +23,7 @@ class Board:
     """The end of the lease, and one byte for each running job.
 
     A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
-    leave locked. With `worker_pool_start_method=spawn` it is not shared, and children hear nothing until they are ended.
+    leave locked. Only a fork shares it, so a worker that would start its children in another way is refused.
     """
 
     def __init__(self) -> None:

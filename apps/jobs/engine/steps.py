@@ -28,7 +28,8 @@ TICK_SECONDS = 0.5
 EVENTS_SECONDS = 0.1
 EVENTS_BUFFER = 256
 PORTS = 64
-POOLS = ("prefork", "processes", "threads", "thread")
+FORKING = ("prefork", "processes")
+POOLS = (*FORKING, "threads", "thread")
 
 Companion = Callable[[Callable[[], bool]], None]
 
@@ -131,6 +132,9 @@ def choose_queues(app: Celery, options: dict[str, Any]) -> None:
     kind = pool if isinstance(pool, str) else pool.__module__.rpartition(".")[2]
     if kind not in POOLS:
         raise Misconfigured([f"--pool={kind}: jobs run in prefork or threads, whose handlers can be ended or left behind"])
+    if kind in FORKING and (method := app.conf.worker_pool_start_method) != "fork":
+        problem = f"worker_pool_start_method={method}: such children know no job types and share no memory with their worker"
+        raise Misconfigured([f"{problem}; leave it at fork, or take --pool=threads"])
     names = registry.queues() | {app.conf.task_default_queue}
     try:
         names |= set(selectors.queue_names())
