@@ -73,7 +73,7 @@ def test_a_worker_whose_lease_is_not_to_be_believed_hands_nothing_over(monkeypat
     board.trust_until(clock.elapsed() + (60 if trusted else -1))
     monkeypatch.setattr(bookkeepers, "BOARD", board)
     book = Bookkeeper(Config())
-    book.pool = SimpleNamespace(num_processes=2)
+    book.pool, book.threads = SimpleNamespace(num_processes=2), True   # a pool that has no pipes to write to
     claims = rows(3)
     book.stock.rows.extend(claims)
     book.holdings = {claim.id: Holding(claim, 0.0) for claim in claims}
@@ -94,7 +94,7 @@ def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(monkeypatch):
     board.trust_until(clock.elapsed() + 60)
     monkeypatch.setattr(bookkeepers, "BOARD", board)
     book = Bookkeeper(Config())
-    book.pool = SimpleNamespace(num_processes=3)
+    book.pool, book.threads = SimpleNamespace(num_processes=3), True   # as above
     kept, returned, _ = claims = rows(3)
     book.stock.rows.extend(claims)
     book.holdings = {kept.id: Holding(kept, 0.0), returned.id: Holding(returned, 0.0, returning=True)}
