@@ -1,4 +1,9 @@
-"""One stack for all cases, apart from the servers of the other tests, because it is killed."""
+"""One stack for all cases, apart from the servers of the other tests, because it is killed.
+
+The ordinary run is small. A full one, on a machine that does nothing else, its bounds without slack:
+
+    CHAOS_JOBS=2000 CHAOS_AWAY_SECONDS=10 CHAOS_KILLS=500 CHAOS_STORM_SECONDS=40 CHAOS_STRICT=true pytest -s -m chaos
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +17,7 @@ JOBS = 400
 
 
 def size(name: str, default: int) -> int:
-    """Return a number that the environment may raise; CHAOS_JOBS=2000 is the size of a full run."""
+    """Return a number that the environment may raise."""
     return int(os.environ.get(name, default))
 
 

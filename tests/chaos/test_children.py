@@ -12,6 +12,7 @@ pytestmark = pytest.mark.chaos
 KILLS = size("CHAOS_KILLS", 60)   # 500 in a full run
 
 
+@pytest.mark.timeout(180 + 2 * KILLS)
 def test_a_child_killed_again_and_again_is_always_replaced(stack):
     """The ledger, the publisher, the understudy, the metrics server and events are busy in threads of the main process."""
     worker, = stack.ready(workers=1, beat=False)

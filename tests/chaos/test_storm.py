@@ -15,6 +15,7 @@ PARTS = 20
 LOAD = 0.2    # of what two slots could do in this time: even undone at the end, it is done in a few seconds
 
 
+@pytest.mark.timeout(180 + 2 * SECONDS)
 def test_a_storm_loses_nothing_and_does_nothing_twice(stack):
     """Jobs come due all through it, so that the dispatcher is in it too. Repeat one with CHAOS_SEED."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(2**32)))
