@@ -60,11 +60,11 @@ class JobRequest(Base):
         super().__init__(message, **options)
         claim = message.claim
         self.claim, self.place = claim, poolside.BOARD.take()
-        self._request_dict["job"] = Assignment(
+        self._request_dict["job"] = tuple(Assignment(
             id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,
             payload=claim.payload, timeout_seconds=claim.timeout_seconds, request_id=claim.request_id,
             place=self.place,
-        )
+        ))
 
     @property
     def begun(self) -> bool:
@@ -116,7 +116,8 @@ class JobRequest(Base):
         return self.handle
 
     def on_success(self, failed__retval__runtime: Any, **options: Any) -> Any:
-        failed, (value, ending), runtime = failed__retval__runtime
+        failed, (value, packed), runtime = failed__retval__runtime
+        ending = poolside.unpacked(packed) if packed else None
         if failed:
             return self._failed(value, ending, return_ok=True)
         self.settle(ending)
