@@ -1,5 +1,6 @@
 """`python -m bench`: measure, say how it goes on stderr, write the report and print its table."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bench.results import Results  # noqa: E402
 def main() -> int:
     """Run what the command line asks for."""
     asked = options.parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # so that servers and files go as they do after Ctrl-C
     results = Results()
     results.say("starting PostgreSQL and Valkey of our own, and migrating")
     with stage.built(statements=asked.statements) as built:
