@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -21,6 +21,8 @@ from tests.support.session import FAST
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+Truth = TypeVar("Truth")
+
 LEASE_SECONDS = 5
 QUEUE = "chaos"
 READY_SECONDS = 60        # on a busy machine
@@ -104,15 +106,23 @@ class Stack:
     def wait_for(self, worker: Worker) -> None:
         """Wait until a worker has its row, and so claims."""
         ready = f"SELECT id FROM job_worker WHERE name = '{worker.name}@chaos' AND ended_at IS NULL"
-        until(lambda: self.query(ready) or not worker.alive, timeout=READY_SECONDS, message=f"{worker.name} never got ready")
+        self.until(lambda: self.query(ready) or not worker.alive, timeout=READY_SECONDS, otherwise=f"{worker.name} never got ready")
         assert worker.alive, worker.tail()
 
     def clean(self) -> None:
         """Empty the tables and the event log; only when nothing runs."""
         self.query("DELETE FROM job WHERE status IN ('queued', 'scheduled', 'retrying')")
-        until(lambda: self.count("status = 'running'") == 0, timeout=30, message="jobs of the last case still run")
+        self.until(lambda: self.count("status = 'running'") == 0, otherwise="jobs of the last case still run")
         self.query(FRESH)
         self.events.write_bytes(b"")
+
+    def until(self, condition: Callable[[], Truth], *, otherwise: str, timeout: float = 60.0) -> Truth:
+        """Wait for a condition; a failure shows the logs and the rows as they are then, not as they were before."""
+        try:
+            return until(condition, timeout=timeout, message=otherwise)
+        except AssertionError as exc:
+            left = self.query("SELECT id::text, type, status, attempt, worker_id::text FROM job WHERE finished_at IS NULL LIMIT 20")
+            raise AssertionError(f"{exc}\nunfinished: {left}{self.logs()}") from None
 
     def logs(self) -> str:
         """Return the end of every program's log, for a failure's message."""

@@ -160,4 +160,4 @@ def gone(pids: set[int], *, seconds: float = 10) -> None:
                     found.append(pid)
         return found
 
-    until(lambda: not living(), timeout=seconds, message=f"still alive: {living()}")
+    until(lambda: living() == [], timeout=seconds, message="processes are still alive")

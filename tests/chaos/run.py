@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.chaos.harness import LEASE_SECONDS, Stack
-from tests.support.waiting import until
 
 PATIENCE_SECONDS = 120      # a bound on waiting, not a claim
 LAST_SECONDS = LEASE_SECONDS + 10                                  # the claim about the last job, after the fault's end
@@ -66,9 +65,8 @@ class Run:
 
     def reaches(self, share: float) -> None:
         """Wait until this share of the jobs has ended."""
-        until(
-            lambda: self.finished() >= share * self.size, timeout=PATIENCE_SECONDS,
-            message=f"the run never got to {share:.0%}{self.stack.logs()}",
+        self.stack.until(
+            lambda: self.finished() >= share * self.size, timeout=PATIENCE_SECONDS, otherwise=f"the run never got to {share:.0%}",
         )
 
     def finished(self) -> int:
@@ -88,14 +86,13 @@ class Run:
             known += (ids := self.stack.application.enqueue(name, [{"milliseconds": milliseconds}], priority=0))
             self.slow += ids
         self.size += count
-        return until(self._slow_ones_that_run, timeout=PATIENCE_SECONDS, message="the slow jobs never ran together")
+        return self.stack.until(
+            self._slow_ones_that_run, timeout=PATIENCE_SECONDS, otherwise="the slow jobs never ran together",
+        )
 
     def ends(self) -> None:
         """Wait until every job has ended."""
-        until(
-            lambda: self.finished() >= self.size, timeout=PATIENCE_SECONDS,
-            message=f"not all jobs ended: {self._unfinished()}{self.stack.logs()}",
-        )
+        self.stack.until(lambda: self.finished() >= self.size, timeout=PATIENCE_SECONDS, otherwise="not all jobs ended")
 
     def findings(self, *, claimed_until: datetime | None = None) -> Findings:
         """Judge a run that has ended. `claimed_until`: after this moment no attempt that was lost may have been claimed."""

@@ -6,7 +6,6 @@ import pytest
 
 from tests.chaos.conftest import size
 from tests.chaos.run import SLACK, tell
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 WAITING = size("CHAOS_WAITING", 100_000)
@@ -21,7 +20,7 @@ def backlog(stack):
     stack.ready()
     stack.fill(WAITING, seconds_ago=MINUTES * 60)
     stack.application.enqueue("chaos.work", [{}] * 200, one_by_one=True)
-    until(lambda: done(stack) > 50, timeout=60, message=f"nothing began{stack.logs()}")
+    stack.until(lambda: done(stack) > 50, otherwise="nothing began")
     yield stack
     stack.query("DELETE FROM job WHERE status = 'queued'")
 
@@ -34,7 +33,7 @@ def test_work_goes_on_at_once_after_the_broker_forgot_everything(backlog):
     with backlog.valkey.client() as client:
         client.flushall()
     before, since = done(backlog), time.monotonic()
-    until(lambda: done(backlog) >= before + 50, timeout=30, message=f"it never went on{backlog.logs()}")
+    backlog.until(lambda: done(backlog) >= before + 50, otherwise="it never went on")
     took = time.monotonic() - since
     tell(f"FLUSHALL before {WAITING} rows: 50 more within {took:.2f} s")
 

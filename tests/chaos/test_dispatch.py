@@ -3,7 +3,6 @@
 import pytest
 
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -42,7 +41,7 @@ def test_jobs_enqueued_while_the_broker_is_gone_run_once_it_is_back(stack):
     with run.fault():
         stack.valkey.kill()
         run.adds(50, one_by_one=True)
-        until(lambda: any(worker.says("Connection refused") for worker in stack.workers), timeout=30)
+        stack.until(lambda: any(worker.says("Connection refused") for worker in stack.workers), otherwise="nobody noticed")
         stack.valkey.start()
     run.ends()
     run.says("enqueued while the broker was gone")

@@ -5,7 +5,6 @@ import pytest
 from core import clock
 from tests.chaos.faults import between
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 SLOW = 3000   # milliseconds
@@ -35,11 +34,11 @@ def test_a_thawed_worker_starts_nothing_stale_and_its_late_writes_are_refused(st
         frozen.freeze()
         frozen_at = run.began
         last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
-        until(lambda: run.run_elsewhere(overtaken), timeout=60, message=f"nobody took them over{stack.logs()}")
+        stack.until(lambda: run.run_elsewhere(overtaken), otherwise="nobody took them over")
         thawed_at = clock.elapsed()
         frozen.thaw()
     late = {(event.job_id, event.fence) for event in overtaken}
-    until(lambda: late <= run.stale(), timeout=30, message=f"late writes that nobody refused: {late - run.stale()}{stack.logs()}")
+    stack.until(lambda: late <= run.stale(), otherwise="late writes that nobody refused")
     run.ends()
     run.says("threads: SIGSTOP beyond the lease")
     stale_starts = [each for each in run.events("start") if each.at > thawed_at and each.fence <= last_fence]

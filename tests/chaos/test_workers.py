@@ -6,7 +6,6 @@ from core import clock
 from tests.chaos.faults import kill_a_child, lasts
 from tests.chaos.processes import gone
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 SLOW = 3000   # milliseconds
@@ -48,7 +47,7 @@ def test_a_killed_child_costs_the_job_that_it_ran_and_nobody_waits_for_a_lease(s
     run.reaches(0.2)
     with run.fault():
         for number in range(KILLS):
-            until(lambda worker=workers[number % 2]: kill_a_child(worker), message="no child ever came back")
+            stack.until(lambda worker=workers[number % 2]: kill_a_child(worker), otherwise="no child ever came back")
             lasts(0.1)
     run.ends()
     run.says("SIGKILL of random children")
@@ -68,16 +67,16 @@ def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(st
             worker.freeze()
         frozen_at = run.began
         last_fence = stack.query("SELECT last_value FROM job_fence")[0][0]
-        until(lambda: run.run_elsewhere(slow), timeout=60, message=f"nobody took them over{stack.logs()}")
+        stack.until(lambda: run.run_elsewhere(slow), otherwise="nobody took them over")
         thawed_at = clock.elapsed()
         for worker in frozen:
             worker.thaw_children()   # before the main process, which would end them
         refused = {event.job_id for event in slow if event.job_id in run.booking}
-        until(lambda: refused == {event.job_id for event in run.events("fenced")}, message=f"not refused{stack.logs()}")
+        stack.until(lambda: refused == {event.job_id for event in run.events("fenced")}, otherwise="not refused")
         for worker in frozen:
             worker.thaw()
     late = {(event.job_id, event.fence) for event in slow}
-    until(lambda: late <= run.stale(), timeout=30, message=f"late writes that nobody refused: {late - run.stale()}{stack.logs()}")
+    stack.until(lambda: late <= run.stale(), otherwise="late writes that nobody refused")
     run.ends()
     run.says("SIGSTOP of two workers beyond the lease")
     stale_starts = [each for each in run.events("start") if each.at > thawed_at and each.fence <= last_fence]
@@ -92,14 +91,14 @@ def test_a_process_that_was_frozen_between_claim_and_handler_does_not_begin_it(s
     workers = stack.ready()
     job_id, = stack.application.enqueue("chaos.slow_to_start", [{}])
     run = Run(stack, jobs=0)
-    comes, = until(lambda: run.events("comes"), message="nobody took it")
+    comes, = stack.until(lambda: run.events("comes"), otherwise="nobody took it")
     frozen = next(worker for worker in workers if comes.pid in worker.pids())
     frozen.freeze()
-    until(lambda: len(run.events("comes")) == 2, timeout=60, message=f"nobody took it over{stack.logs()}")
+    stack.until(lambda: len(run.events("comes")) == 2, otherwise="nobody took it over")
     frozen.thaw_children()   # the main process, which would end them, a moment later
     lasts(0.5)
     frozen.thaw()
-    until(lambda: stack.count("status = 'completed'"), timeout=60, message=f"it never ended{stack.logs()}")
+    stack.until(lambda: stack.count("status = 'completed'"), otherwise="it never ended")
     fence, = stack.query("SELECT fence FROM job WHERE id = %s", [job_id])[0]
 
     assert [fence] == [event.fence for event in run.events("start")]
