@@ -13,6 +13,8 @@ _stale = Counter("latchwork_stale_writes_total", "Endings of this worker that a 
 _lost = Counter("latchwork_worker_leases_lost_total", "Jobs that this worker held and lost.")
 _commits = Counter("latchwork_worker_commits_total", "Commits of this worker's bookkeeper.")
 _reconnects = Counter("latchwork_worker_reconnects_total", "Times that the bookkeeper lost its database.")
+_hand_overs = Counter("latchwork_worker_hand_overs_total", "Pool tasks that carried jobs.")
+_handed = Counter("latchwork_worker_handed_over_total", "Jobs that they carried.")
 _held = Gauge("latchwork_worker_held", "Jobs that this worker holds now.")
 _moved = Counter("latchwork_dispatcher_moved_total", "Due rows that this dispatcher moved to their queue.")
 _rescued = Counter("latchwork_dispatcher_rescued_total", "Jobs that this dispatcher took back from silent workers.")
@@ -37,6 +39,11 @@ def settled(type_name: str, outcome: str, seconds: float) -> None:
 
 def refused(count: int) -> None:
     _stale.inc(count)
+
+
+def handed_over(jobs: int) -> None:
+    _hand_overs.inc()
+    _handed.inc(jobs)
 
 
 def lost(count: int = 1) -> None:

@@ -71,6 +71,7 @@ class JobType:
     max_attempts: int
     timeout: timedelta
     retry: RetryPolicy
+    batch: int
 
     @property
     def description(self) -> str:
@@ -128,9 +129,11 @@ def job_type(
     max_attempts: int = 5,
     timeout: timedelta = timedelta(minutes=5),
     retry: RetryPolicy | None = None,
+    batch: int = 100,
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
+    Short jobs are handed to a process several at a time, at most `batch`; give 1 for a type that must have its own.
     Raise `payload_version` when old workers cannot read the new payload: they will leave such rows to new ones.
     """
     if not NAME.fullmatch(name):
@@ -139,8 +142,8 @@ def job_type(
     if not QUEUE.fullmatch(queue):
         msg = f"{name}: {queue!r} is no name for a queue: use letters, digits, dots, dashes and underscores"
         raise ValueError(msg)
-    if not 0 <= priority <= 9 or not 1 <= max_attempts <= 1000 or timeout <= timedelta(0) or payload_version < 1:
-        msg = f"{name}: priority is 0 (first) to 9, max_attempts 1 to 1000, timeout and payload_version above 0"
+    if not 0 <= priority <= 9 or not 1 <= max_attempts <= 1000 or timeout <= timedelta(0) or payload_version < 1 or batch < 1:
+        msg = f"{name}: priority is 0 (first) to 9, max_attempts 1 to 1000, timeout, payload_version and batch above 0"
         raise ValueError(msg)
 
     def register(handler: HandlerT) -> HandlerT:
@@ -148,7 +151,7 @@ def job_type(
             raise DuplicateJobType(name)
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
-            priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(),
+            priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch,
         )
         return handler
 

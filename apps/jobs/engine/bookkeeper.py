@@ -12,9 +12,10 @@ from celery.worker import state
 from apps.jobs import metrics, publishing
 from apps.jobs.conf import Config
 from apps.jobs.engine import turns
+from apps.jobs.engine.attempt import Attempt
 from apps.jobs.engine.board import Word
 from apps.jobs.engine.ledger import Answer, Ledger
-from apps.jobs.engine.poolside import BOARD
+from apps.jobs.engine.poolside import BOARD, TRAYS
 from apps.jobs.engine.request import JobRequest, Message
 from apps.jobs.engine.result import error_text
 from apps.jobs.engine.stock import PATIENCE_SECONDS, Stock
@@ -27,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Holding:
-    """A claim of ours. `request` is None while it waits in the stock; `returning`: given back, the answer is under way."""
+    """A claim of ours. `attempt` is None while it waits in the stock; `returning`: given back, the answer is under way."""
 
     claim: Claim
     since: float
-    request: JobRequest | None = None
+    attempt: Attempt | None = None
     returning: bool = False
     cancel_at: float | None = None
 
@@ -62,13 +63,13 @@ class Bookkeeper:
             line.rung = True
             self.look()
 
-    def settle(self, request: JobRequest, claim: Claim, ending: Ending) -> None:
+    def settle(self, attempt: Attempt, ending: Ending) -> None:
         """Take the end of an attempt. Any thread."""
         self.ledger.settle(ending)
-        if ending.outcome is not AttemptOutcome.RELEASED:
-            metrics.settled(claim.type, ending.outcome.value, ending.seconds)
-        if request.handle is not None:   # what is given back before it began frees no slot and measures nothing
-            self.stock.ended(ending.seconds)
+        if ending.outcome is AttemptOutcome.RELEASED:   # frees no slot and measures nothing
+            return
+        metrics.settled(attempt.claim.type, ending.outcome.value, ending.seconds)
+        self.stock.ended(attempt.claim.type, ending.seconds)
 
     def freed(self, request: JobRequest) -> None:
         """Take back the slot of a request that the pool is done with. Any thread."""
@@ -100,24 +101,29 @@ class Bookkeeper:
         self._handing = True
         try:
             while self.stock.rows and self.free() > 0 and BOARD.trusted():
-                claim = self.stock.rows.popleft()
-                holding = self.holdings.get(claim.id)
-                if holding is not None and holding.claim.fence == claim.fence and not holding.returning:
-                    self._start(claim)
+                claims = [claim for claim in self.stock.take(self.free(), together=TRAYS.left()) if self._is_ours(claim)]
+                if claims:
+                    self._start(claims)
         finally:
             self._handing = False
         if not self.threads:
             turns.write(self.hub, self.pool)
         self.look()
 
-    def _start(self, claim: Claim) -> None:
-        message = Message(claim)
-        self.handlers[claim.type](message, None, message.done, message.done, [self._begin])
+    def _is_ours(self, claim: Claim) -> bool:
+        holding = self.holdings.get(claim.id)
+        return holding is not None and holding.claim.fence == claim.fence and not holding.returning
+
+    def _start(self, claims: list[Claim]) -> None:
+        message = Message(claims)
+        self.handlers[message.task](message, None, message.done, message.done, [self._begin])
 
     def _begin(self, request: JobRequest) -> None:
         """Celery has made the request and is about to hand it to the pool."""
         request.since = time.monotonic()
-        self.holdings[request.id].request = request
+        metrics.handed_over(len(request.attempts))
+        for attempt in request.attempts:
+            self.holdings[attempt.claim.id].attempt = attempt
         self.flying.add(request)
 
     # What the ledger says.
@@ -137,7 +143,7 @@ class Bookkeeper:
             self._lose(job_id, fence)
         if answer.replaced:
             self.stock.rows.clear()
-            self.holdings = {job_id: each for job_id, each in self.holdings.items() if each.request is not None}
+            self.holdings = {job_id: each for job_id, each in self.holdings.items() if each.attempt is not None}
         for wanted, claims in answer.fetched:
             now = time.monotonic()
             self.holdings.update((claim.id, Holding(claim, now)) for claim in claims)
@@ -160,27 +166,28 @@ class Bookkeeper:
         metrics.lost()
         self.stock.remove({job_id})
         log.warning("job.lease_lost", job_id=job_id, fence=fence)
-        request = holding.request
-        if request is None:   # refused too, and in the ledger: what a worker held beyond its lease can be seen there
+        attempt = holding.attempt
+        if attempt is None:   # refused too, and in the ledger: what a worker held beyond its lease can be seen there
             self.ledger.settle(Ending(id=job_id, fence=fence, outcome=AttemptOutcome.RELEASED))
-        if request is None or request.claim is None:
+        if attempt is None or attempt.over:
             return
-        request.tell(Word.LOST)
+        attempt.tell(Word.LOST)
         # Told under the old fence, it is refused and stands in the ledger; were the job still ours, it would go back.
-        request.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))
-        self._kill(request)
+        attempt.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))
+        if attempt.request.is_running(attempt):
+            self.kill(attempt.request)
 
     def _cancel(self, job_id: str, fence: int) -> None:
         holding = self.holdings.get(job_id)
         if holding is None or holding.claim.fence != fence or holding.cancel_at is not None:
             return
         holding.cancel_at = time.monotonic()
-        if holding.request is None:
+        if holding.attempt is None:
             self._return(holding)   # the settle makes it cancelled
         else:
-            holding.request.tell(Word.CANCEL)
+            holding.attempt.tell(Word.CANCEL)
 
-    def _kill(self, request: JobRequest) -> None:
+    def kill(self, request: JobRequest) -> None:
         """End the process that runs a request; a thread cannot be ended, it is only told."""
         if not self.threads:
             request.terminate(self.pool, signal.SIGKILL)
@@ -192,7 +199,7 @@ class Bookkeeper:
         now = time.monotonic()
         queues = set()
         for holding in list(self.holdings.values()):
-            waits = holding.request is None or holding.request.handle is None
+            waits = holding.attempt is None or holding.attempt.request.handle is None
             if waits and not holding.returning and now - holding.since >= older_seconds:
                 queues.add(holding.claim.queue)
                 self._return(holding)
@@ -201,18 +208,40 @@ class Bookkeeper:
     def _return(self, holding: Holding) -> None:
         holding.returning = True
         self.stock.remove({holding.claim.id})
-        if holding.request is not None:
-            holding.request.end(AttemptOutcome.RELEASED)
+        if holding.attempt is not None:
+            holding.attempt.end(AttemptOutcome.RELEASED)
             return
         self.ledger.settle(Ending(
             id=holding.claim.id, fence=holding.claim.fence, outcome=AttemptOutcome.RELEASED,
         ))
 
+    def restock(self, claims: list[Claim]) -> None:
+        """Put claims that were handed over and not begun back to the front of the stock."""
+        for claim in reversed(claims):
+            holding = self.holdings.get(claim.id)
+            if holding is None or holding.claim.fence != claim.fence:
+                continue
+            holding.attempt = None
+            if self.draining or holding.cancel_at is not None:
+                self._return(holding)
+            else:
+                self.stock.rows.appendleft(claim)
+
+    def give_back_claims(self, claims: list[Claim]) -> None:
+        """Return claims that were handed over and recalled to PostgreSQL: somebody else may have a free slot."""
+        for claim in claims:
+            holding = self.holdings.get(claim.id)
+            if holding is not None and holding.claim.fence == claim.fence:
+                holding.attempt = None
+                self._return(holding)
+        for queue in {claim.queue for claim in claims}:
+            publishing.ring(queue)
+
     def running(self) -> Iterator[JobRequest]:
-        """Yield the requests whose claims are still to be settled."""
-        for holding in list(self.holdings.values()):
-            if holding.request is not None and holding.request.claim is not None:
-                yield holding.request
+        """Yield the requests in which something is still to be settled."""
+        for request in tuple(self.flying):
+            if not request.over:
+                yield request
 
     # What the time brings.
 
@@ -220,9 +249,11 @@ class Bookkeeper:
         """Look after what no event announces; twice a second."""
         if not self.threads:
             self.pool.maintain_pool()   # Celery looks once when a child's pipe closes, and then again only after 5 s
+        for request in self.running():
+            request.sweep()
+            if self.threads or len(request.attempts) > 1:   # elsewhere Celery does it
+                request.enforce_deadline()
         self._enforce_cancellations()
-        if self.threads:
-            self._enforce_deadlines()
         if self.stock.stuck(self.free()) and self.holdings:
             for queue in self.give_back(older_seconds=PATIENCE_SECONDS):   # somebody else may have a free slot
                 publishing.ring(queue)
@@ -232,19 +263,13 @@ class Bookkeeper:
         now = time.monotonic()
         for holding in list(self.holdings.values()):
             due = holding.cancel_at is not None and now - holding.cancel_at >= self.config.cancel_grace_seconds
-            if due and holding.request is not None and holding.request.claim is not None:
-                self._kill(holding.request)
-
-    def _enforce_deadlines(self) -> None:
-        """Threads have no time limits of Celery's: the attempt is settled, its slot stays lost until the handler returns."""
-        now = time.monotonic()
-        for request in self.running():
-            if request.claim is not None and request.begun and now - request.since > request.claim.timeout_seconds:
-                request.time_out(request.claim.timeout_seconds)
+            attempt = holding.attempt
+            if due and attempt is not None and not attempt.over and attempt.request.is_running(attempt):
+                self.kill(attempt.request)
 
     def lost_slots(self) -> int:
         """Return how many threads run something that was settled without them."""
-        return sum(request.claim is None and request.word is not Word.GO_ON for request in tuple(self.flying))
+        return sum(request.is_left() for request in tuple(self.flying))
 
     # Queues.
 

@@ -4,8 +4,10 @@ Signals, the task stack, time limits and events are Celery's; the arguments come
 what became of the attempt travels back as data beside what Celery's main process expects.
 """
 
+import time
 from typing import Any
 
+import structlog
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.app import trace
@@ -13,12 +15,16 @@ from django.db import connections
 
 from apps.jobs import registry
 from apps.jobs.engine import runner
-from apps.jobs.engine.board import Board
+from apps.jobs.engine.board import Board, Word
 from apps.jobs.engine.context import Assignment
+from apps.jobs.engine.tray import Trays
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.settle import Ending
 
-BOARD = Board()   # made at import, so before the pool forks
+log = structlog.get_logger(__name__)
+
+TOGETHER = "jobs.together"
+BOARD, TRAYS = Board(), Trays()   # made at import, so before the pool forks
 
 
 def execute(name: str, job_id: str, request: dict[str, Any], *_body: Any, **_options: Any) -> tuple[bool, Any, float]:
@@ -36,6 +42,30 @@ def execute(name: str, job_id: str, request: dict[str, Any], *_body: Any, **_opt
     if failed and not isinstance(value, ExceptionInfo):   # Celery's Ignore, Reject and Retry are values here
         failed, text = False, repr(value)
     return bool(failed), (value if failed else text, ending), runtime
+
+
+def execute_together(
+    _name: str, _id: str, request: dict[str, Any], *_body: Any, **_options: Any,
+) -> tuple[bool, Any, float]:
+    """Run several short jobs one after the other, telling the tray of each; Celery's tracing is for the whole.
+
+    What is returned is the ending for which the tray had no room; then the jobs after it were not begun.
+    """
+    since = time.monotonic()
+    number, work = request["jobs"]
+    tray = TRAYS[number]
+    tray.open()
+    for index, assignment in enumerate(Assignment(*values) for values in work):
+        if BOARD.read(assignment.place) is not Word.GO_ON or not tray.begin(index):
+            break
+        report = runner.run(assignment, BOARD)
+        _tidy_connections()
+        if report.error is not None:   # Celery's tracing logs it for one job
+            log.error("job.raised", job_id=assignment.id, type=assignment.type, fence=assignment.fence, exc_info=report.error)
+        packed = _packed(report.ending)
+        if not tray.end(packed):
+            return False, ("", packed), time.monotonic() - since
+    return False, ("", None), time.monotonic() - since
 
 
 def _packed(ending: Ending) -> tuple[Any, ...]:
@@ -82,3 +112,11 @@ def register(app: Celery) -> None:
                 name=job_type.name, bind=True, Strategy="apps.jobs.engine.strategy:job_strategy", acks_late=False,
                 ignore_result=True, typing=False,
             )(_run)
+    app.task(
+        name=TOGETHER, Strategy="apps.jobs.engine.strategy:together_strategy", acks_late=False, ignore_result=True,
+        send_events=False, typing=False,   # each job of it has events of its own
+    )(_never)
+
+
+def _never() -> None:
+    """Stand for the hand-over of several among Celery's tasks; the pool runs `execute_together`."""

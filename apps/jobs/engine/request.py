@@ -1,20 +1,22 @@
-"""A Celery request that is a claimed job: each way in which it can end becomes one ending under its fence, once."""
+"""A Celery request that carries claimed jobs: one as a task of its own type, or several short ones together."""
 
+import time
+from collections.abc import Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import TimeLimitExceeded
 from celery.exceptions import TaskRevokedError
 from celery.worker import state
 
-from apps.jobs import registry
-from apps.jobs.engine import poolside
-from apps.jobs.engine.backoff import delay_after
+from apps.jobs.engine.attempt import Attempt
 from apps.jobs.engine.board import Word
-from apps.jobs.engine.context import Assignment
+from apps.jobs.engine.poolside import BOARD, TOGETHER, TRAYS, unpacked
 from apps.jobs.engine.result import error_text
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.settle import Ending
+from core.ids import uuid7
 
 if TYPE_CHECKING:
     from celery.worker.request import Request as Base
@@ -23,86 +25,99 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+SLOW_SECONDS = 0.4   # a job that runs longer than this in a hand-over of several lets the others go
+
 
 class Message:
-    """What stands in for the broker's message of a request that is made here, for a row that this worker has fetched."""
+    """What stands in for the broker's message of a request that is made here, for rows that this worker has fetched."""
 
     body = "[[], {}, {}]"
     payload: ClassVar[tuple[Any, ...]] = ([], {}, {})
     content_type, content_encoding = "application/json", "utf-8"
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        self.claims = claims
+        first = claims[0]
+        alone = len(claims) == 1
+        self.task = first.type if alone else TOGETHER
+        request_id = first.id if alone else str(uuid7())
         self.headers = {
-            "lang": "py", "task": claim.type, "id": claim.id, "root_id": claim.id, "parent_id": None, "argsrepr": "",
-            "kwargsrepr": "", "origin": "latchwork", "retries": claim.attempt - 1, "eta": None, "expires": None,
-            "timelimit": [claim.timeout_seconds, None], "ignore_result": True,
+            "lang": "py", "task": self.task, "id": request_id, "root_id": request_id,
+            "parent_id": None, "argsrepr": "", "kwargsrepr": "", "origin": "latchwork", "retries": first.attempt - 1,
+            "eta": None, "expires": None, "timelimit": [first.timeout_seconds if alone else None, None],
+            "ignore_result": True,
         }
-        self.properties = {"correlation_id": claim.id, "reply_to": "", "priority": claim.priority}
-        self.delivery_info = {"exchange": "", "routing_key": claim.queue}
+        self.properties = {"correlation_id": request_id, "reply_to": "", "priority": first.priority}
+        self.delivery_info = {"exchange": "", "routing_key": first.queue}
 
     def done(self, *_: Any, **__: Any) -> None:
         """Acknowledge nothing: there is no message."""
 
 
 class JobRequest(Base):
-    """Mixed into the request class that Celery makes for a task."""
+    """Mixed into the request class that Celery makes for a job type's task: one job."""
 
     __slots__ = ()
     book: "Bookkeeper"
-    claim: Claim | None = None   # None: over, nothing may be settled any more
-    place = -1                   # on the board
     handle: Any = None           # the pool's result object
     since = 0.0                  # when it was handed to the pool, on the monotonic clock
-    word = Word.GO_ON            # what it was told
 
     def __init__(self, message: Message, **options: Any) -> None:
         super().__init__(message, **options)
-        claim = message.claim
-        self.claim, self.place = claim, poolside.BOARD.take()
-        self._request_dict["job"] = tuple(Assignment(
-            id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,
-            payload=claim.payload, timeout_seconds=claim.timeout_seconds, request_id=claim.request_id,
-            place=self.place,
-        ))
+        self.attempts = [Attempt(claim, self) for claim in message.claims]
+        self._load()
+
+    def _load(self) -> None:
+        self._request_dict["job"] = tuple(self.attempts[0].assignment())
 
     @property
     def begun(self) -> bool:
         """Whether a child has it."""
         return self.time_start is not None
 
-    def tell(self, word: Word) -> None:
-        """Say something that `job.check()` will hear."""
-        self.word = word
-        if self.place >= 0:
-            poolside.BOARD.say(self.place, word)
+    @property
+    def over(self) -> bool:
+        """Whether everything in it was settled or lost."""
+        return all(attempt.over for attempt in self.attempts)
 
-    def end(self, outcome: AttemptOutcome, *, error: str | None = None, delay: float | None = None) -> None:
-        """End the attempt from the main process."""
-        if self.claim is not None:
-            self.settle(Ending(
-                id=self.claim.id, fence=self.claim.fence, outcome=outcome, error=error, delay_seconds=delay,
-            ))
+    def begun_attempt(self, attempt: Attempt) -> bool:  # noqa: ARG002  one job: it has begun when the request has
+        """Return whether the handler of one of its jobs was begun."""
+        return self.begun
 
-    def settle(self, ending: Ending | None) -> None:
-        """Settle the attempt, once: whoever comes second finds no claim."""
-        claim, self.claim = self.claim, None
-        if claim is not None and ending is not None:
-            self.book.settle(self, claim, ending)
+    def is_running(self, attempt: Attempt) -> bool:  # noqa: ARG002  one job
+        """Return whether ending the process would end this job."""
+        return True
 
-    def drop(self) -> None:
-        """Forget the claim, because it is no longer ours to settle."""
-        self.claim = None
+    def is_left(self) -> bool:
+        """Return whether a thread still runs what was settled without it."""
+        return self.over and any(attempt.word is not Word.GO_ON for attempt in self.attempts)
+
+    def end(self, outcome: AttemptOutcome, *, error: str | None = None) -> None:
+        """End what is not over."""
+        for attempt in self.attempts:
+            attempt.end(outcome, error=error)
+
+    def stop(self) -> None:
+        """End what is not over, because the worker stops: begun jobs as stopped, the others are given back."""
+        for attempt in self.attempts:
+            outcome = AttemptOutcome.STOPPED if self.begun_attempt(attempt) else AttemptOutcome.RELEASED
+            attempt.end(outcome, error=error_text("Stopped", "its worker was stopped before it ended"))
+
+    def recall(self) -> list[Claim]:
+        """Take back what is not begun; of one job that a child has there is nothing."""
+        return []
+
+    def sweep(self) -> None:
+        """Look at what has ended meanwhile: of one job nothing, before it returns."""
 
     def returned(self) -> None:
         """Note that nothing of this request runs any more."""
-        if self.place >= 0:
-            poolside.BOARD.give(self.place)
-            self.place = -1
+        for attempt in self.attempts:
+            attempt.close()
         self.book.freed(self)
 
     def execute_using_pool(self, pool: Any, **options: Any) -> Any:
-        if self.claim is None or not poolside.BOARD.trusted():   # lost or given back while it waited for a slot
+        if self.over or not BOARD.trusted():   # lost or given back while it waited for a slot
             self.end(AttemptOutcome.RELEASED)
             state.task_ready(self)
             self.returned()
@@ -117,23 +132,28 @@ class JobRequest(Base):
 
     def on_success(self, failed__retval__runtime: Any, **options: Any) -> Any:
         failed, (value, packed), runtime = failed__retval__runtime
-        ending = poolside.unpacked(packed) if packed else None
+        told = unpacked(packed) if packed else None
         if failed:
-            return self._failed(value, ending, return_ok=True)
-        self.settle(ending)
+            return self._failed(value, told, return_ok=True)
+        self._told(told)
         try:
             return super().on_success((failed, value, runtime), **options)
         finally:
             self.returned()
 
+    def _told(self, ending: Ending | None) -> None:
+        if ending is not None:
+            self.attempts[0].settle(ending)
+
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         return self._failed(exc_info, None, *args, **options)
 
-    def _failed(self, exc_info: Any, ending: Ending | None, *args: Any, **options: Any) -> None:
+    def _failed(self, exc_info: Any, told: Any, *args: Any, **options: Any) -> None:
         exc = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(exc, TimeLimitExceeded) and self.claim is not None and ending is None:
-            self.time_out(self.claim.timeout_seconds)
-        self.settle(ending or self._ending_of(exc))
+        if told is not None:
+            self._told(told)
+        else:
+            self._broke(exc)
         try:
             if isinstance(exc, (MemoryError, SystemExit, KeyboardInterrupt)):
                 state.task_ready(self)   # Celery would raise it again here and end the whole worker
@@ -142,43 +162,123 @@ class JobRequest(Base):
         finally:
             self.returned()
 
+    def _broke(self, exc: BaseException) -> None:
+        if isinstance(exc, TimeLimitExceeded) and not self.over:
+            self.attempts[0].time_out()
+        self.attempts[0].fail_with(exc)
+
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  Celery's signature
-        if not soft:
-            self.time_out(timeout)
+        if not soft and not self.over:
+            self.attempts[0].time_out()
         super().on_timeout(soft, timeout)
 
-    def time_out(self, timeout: float) -> None:
-        """End the attempt at its deadline. A process is killed by the pool; a thread goes on, and is not believed."""
-        if self.claim is None:
-            return
-        error = TimeoutError(f"it ran longer than its timeout of {timeout:g} s")
-        delay = delay_after(registry.find(self.claim.type), failures=self.claim.failures + 1, error=error)
-        self.tell(Word.TIMED_OUT)
-        self.end(AttemptOutcome.TIMED_OUT, error=error_text("TimedOut", str(error)), delay=delay)
+    def enforce_deadline(self) -> None:
+        """End what runs beyond its timeout, where Celery does not: in threads."""
+        attempt = self.attempts[0]
+        if not attempt.over and self.begun and time.monotonic() - self.since > attempt.claim.timeout_seconds:
+            attempt.time_out()
 
     def _announce_revoked(self, *args: Any) -> None:
         """Follow a revoke that somebody typed in Flower: the row is what decides, so it is cancelled there."""
         super()._announce_revoked(*args)  # type: ignore[misc]  # Celery's stubs leave it out
-        if self.claim is not None and self.word == Word.GO_ON:
+        if all(attempt.word == Word.GO_ON for attempt in self.attempts):
             self.end(AttemptOutcome.CANCELLED, error=error_text("Revoked", "revoked through Celery"))
         if self.handle is None:
             self.returned()
 
-    def _ending_of(self, exc: BaseException) -> Ending | None:
-        if self.claim is None:
-            return None
-        outcome, error = AttemptOutcome.WORKER_LOST, error_text("WorkerLost", f"the process that ran it died: {exc}")
-        if self.word == Word.CANCEL:
-            outcome = AttemptOutcome.CANCELLED
-            error = error_text("Cancelled", "cancelled on request; its process was ended after the grace")
-        elif self._already_cancelled:
-            outcome, error = AttemptOutcome.STOPPED, error_text("Stopped", "its worker was stopped")
-        elif isinstance(exc, Terminated) or self._already_revoked:
-            outcome, error = AttemptOutcome.CANCELLED, error_text("Revoked", "its process was ended through Celery")
-        elif not isinstance(exc, (WorkerLostError, SystemExit, KeyboardInterrupt)):
-            outcome, error = AttemptOutcome.FAILED, error_text(type(exc).__name__, str(exc))
-            delay = delay_after(registry.find(self.claim.type), failures=self.claim.failures + 1, error=exc)
-            return Ending(
-                id=self.claim.id, fence=self.claim.fence, outcome=outcome, error=error, delay_seconds=delay,
-            )
-        return Ending(id=self.claim.id, fence=self.claim.fence, outcome=outcome, error=error)
+
+class TogetherRequest(JobRequest):
+    """Several short jobs of one type in one pool task. Each is settled by itself, as soon as the tray tells its end."""
+
+    __slots__ = ()
+    seen = 0   # jobs whose ends were read from the tray
+    kept = 0   # jobs of the hand-over that were not recalled
+
+    def _load(self) -> None:
+        self.lock = RLock()   # in a pool of threads the end comes from another one
+        self.tray_number = TRAYS.get()
+        self.tray = TRAYS[self.tray_number]
+        self.kept = len(self.attempts)
+        self.tray.lay(self.kept)
+        self._request_dict["jobs"] = self.tray_number, [tuple(attempt.assignment()) for attempt in self.attempts]
+
+    def begun_attempt(self, attempt: Attempt) -> bool:
+        return self.attempts.index(attempt) < self.tray.begun()
+
+    def is_running(self, attempt: Attempt) -> bool:
+        """Return whether it is the one that runs: the others are skipped by the child, which reads the board."""
+        return self.attempts.index(attempt) == self.tray.begun() - 1 >= self.tray.ended()
+
+    def sweep(self) -> None:
+        """Settle what the child has told; let the others go when one job turns out to be slow."""
+        with self.lock:
+            for packed in self.tray.take(self.seen):
+                self._settle_next(unpacked(packed))
+        if self.kept == len(self.attempts) and self.tray.running_seconds() > SLOW_SECONDS:
+            self.book.give_back_claims(self.recall())
+
+    def _settle_next(self, ending: Ending) -> None:
+        attempt = self.attempts[self.seen]
+        self.seen += 1
+        attempt.settle(ending)
+        self._send_events(attempt, ending)
+
+    def recall(self) -> list[Claim]:
+        """Take back what the child has not begun; it will begin nothing more."""
+        with self.lock:
+            self.kept = min(self.kept, self.tray.recall())
+            return self._unbegun(self.kept)
+
+    def _unbegun(self, after: int) -> list[Claim]:
+        claims = []
+        for attempt in self.attempts[after:]:
+            if not attempt.over:
+                attempt.over = True
+                claims.append(attempt.claim)
+        return claims
+
+    def _told(self, told: Ending | None) -> None:
+        """Take everything: the child has returned. What it did not begin goes back into the stock."""
+        self.sweep()
+        with self.lock:
+            if told is not None:   # the ending for which the tray had no room
+                self._settle_next(told)
+            unbegun = self._unbegun(self.seen)
+        self.book.restock(unbegun)
+
+    def _broke(self, exc: BaseException) -> None:
+        """Charge the job that ran when the child died, and no other."""
+        self.sweep()
+        begun = self.tray.begun()
+        for attempt in self.attempts[self.seen:begun]:
+            attempt.fail_with(exc)
+        self.book.restock(self._unbegun(max(self.seen, begun)))
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  Celery's signature
+        super(JobRequest, self).on_timeout(soft, timeout)
+
+    def enforce_deadline(self) -> None:
+        """End the job that runs beyond its timeout, and the child with it: the pool knows only the whole."""
+        running = self.tray.running_seconds()
+        number = self.tray.begun() - 1
+        if 0 <= number < len(self.attempts) and running > self.attempts[number].claim.timeout_seconds:
+            attempt = self.attempts[number]
+            if not attempt.over and self.tray.ended() <= number:
+                attempt.time_out()
+                self.book.kill(self)
+
+    def returned(self) -> None:
+        TRAYS.put(self.tray_number)
+        super().returned()
+
+    def _send_events(self, attempt: Attempt, ending: Ending) -> None:
+        """Tell Flower of each job: Celery tells only of the hand-over."""
+        eventer = self._eventer
+        if eventer and eventer.enabled:
+            job_id, name = attempt.claim.id, attempt.claim.type
+            eventer.send("task-received", uuid=job_id, name=name, args="", kwargs="", root_id=job_id, retries=0)
+            eventer.send("task-started", uuid=job_id)
+            if ending.outcome is AttemptOutcome.COMPLETED:
+                eventer.send("task-succeeded", uuid=job_id, result="None", runtime=ending.seconds)
+            else:
+                eventer.send("task-failed", uuid=job_id, exception=ending.outcome.value, traceback="")

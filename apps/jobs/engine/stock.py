@@ -4,9 +4,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from apps.jobs import registry
 from apps.jobs.transitions.fetch import HEAD, Claim, Position
 
 MOST = 100               # rows of one fetch
+TOGETHER_MOST = 100      # jobs of one hand-over
+TOGETHER_SECONDS = 0.05  # of measured work in it
+SHORTEST_SECONDS = 1e-5
 AHEAD_SECONDS = 0.05     # of work per slot that lie here claimed, besides what runs while a fetch is under way
 LOOK_SECONDS = 2.0       # between two looks of an idle worker
 FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
@@ -43,6 +47,7 @@ class Stock:
         self.rows: deque[Claim] = deque()
         self.asked: Fetch | None = None
         self._mean = AHEAD_SECONDS    # measured seconds of a job, over all types
+        self._pace: dict[str, float] = {}   # and by type
         self._trip = 0.0              # seconds from asking to the answer
         self._ended_at = time.monotonic()
 
@@ -50,10 +55,13 @@ class Stock:
         """Take rows of this queue too."""
         self.lines.setdefault(queue, Line(queue))
 
-    def ended(self, seconds: float) -> None:
-        """Note that a handed-over job ended after so long."""
+    def ended(self, type_name: str, seconds: float) -> None:
+        """Note that a handed-over job of a type ended after so long."""
         self._ended_at = time.monotonic()
-        self._mean += 0.1 * (max(seconds, 1e-5) - self._mean)
+        seconds = max(seconds, SHORTEST_SECONDS)
+        self._mean += 0.1 * (seconds - self._mean)
+        pace = self._pace.get(type_name, seconds)
+        self._pace[type_name] = pace + 0.2 * (seconds - pace)
 
     def stuck(self, free: int) -> bool:
         """Whether full slots have seen no ending for a while."""
@@ -84,6 +92,26 @@ class Stock:
         line.looked_at = now
         self.asked = Fetch(line, min(MOST, target - held), HEAD if full else line.position, now)
         return self.asked
+
+    def take(self, free: int, *, together: bool) -> list[Claim]:
+        """Take the rows of the next hand-over: the first, and of its type as many as make a few milliseconds' work.
+
+        Never more than a fair share of the free slots; alone, unless `together`, and what nobody has measured yet, what its type wants alone,
+        and what was running when a process died.
+        """
+        first = self.rows.popleft()
+        pace = self._pace.get(first.type)
+        known = registry.find(first.type)
+        if not together or pace is None or known is None or known.batch == 1 or first.rescues or not self.rows:
+            return [first]
+        fair = -(-(len(self.rows) + 1) // max(1, free))
+        most = min(TOGETHER_MOST, known.batch, int(TOGETHER_SECONDS / pace), fair)
+        rows, rest = [first], deque[Claim]()
+        while self.rows and len(rows) < most:
+            row = self.rows.popleft()
+            (rows if row.type == first.type and not row.rescues else rest).append(row)
+        self.rows.extendleft(reversed(rest))
+        return rows
 
     def answered(self, fetch: Fetch, rows: list[Claim]) -> None:
         """Take the rows of a fetch. A full one means that more is ready; a short one, from the head, that none is."""

@@ -8,7 +8,6 @@ import structlog
 from apps.jobs import publishing
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.request import JobRequest
-from apps.jobs.engine.result import error_text
 from apps.jobs.lifecycle import AttemptOutcome
 
 TURN_SECONDS = 0.2
@@ -45,6 +44,8 @@ def warm(book: Bookkeeper, hub: Any) -> None:
     queues = book.give_back()
     for request in dropped(book):
         request.end(AttemptOutcome.RELEASED)
+    for request in book.running():
+        book.give_back_claims(request.recall())
     _turn(book, hub, until=since + book.config.stop_grace_seconds)
     for request in book.running():   # out of grace: kill first, then let others run it
         if not book.threads and request.worker_pid:
@@ -82,8 +83,7 @@ def close(book: Bookkeeper) -> None:
         book.take_answers()
         book.give_back()
         for request in list(book.running()):
-            outcome = AttemptOutcome.STOPPED if request.begun else AttemptOutcome.RELEASED
-            request.end(outcome, error=error_text("Stopped", "its worker was stopped before it ended"))
+            request.stop()
         if not book.ledger.pending():
             break
         time.sleep(0.01)

@@ -10,14 +10,26 @@ from celery.worker import request as worker_request
 from celery.worker import strategy
 
 from apps.jobs.engine import poolside
-from apps.jobs.engine.request import JobRequest
+from apps.jobs.engine.request import JobRequest, TogetherRequest
 
 log = structlog.get_logger(__name__)
 Handler = Callable[..., Any]
 
 
 def job_strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Handler:
-    """Return what becomes of messages of a job type.
+    """Return what becomes of messages of a job type."""
+    return _carrying(JobRequest, poolside.execute, task, app, consumer, **options)
+
+
+def together_strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Handler:
+    """Return what becomes of messages of the task that carries several jobs."""
+    return _carrying(TogetherRequest, poolside.execute_together, task, app, consumer, **options)
+
+
+def _carrying(
+    kind: type[JobRequest], trace: Callable[..., Any], task: Any, app: Celery, consumer: Any, **options: Any,
+) -> Handler:
+    """Keep Celery's handler of a task, with requests of our kind, and refuse its messages.
 
     Celery's own handler is kept for the requests that the bookkeeper makes from claimed rows: revoke, events and time
     limits are the ordinary ones. `create_request_cls` overwrites methods of a custom `Task.Request`, so its result is
@@ -26,8 +38,8 @@ def job_strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Handl
     book = app.latchwork
 
     def create(base: type, *args: Any, **kwargs: Any) -> type:
-        celerys = worker_request.create_request_cls(base, *args, **{**kwargs, "trace": poolside.execute})
-        return type("JobRequest", (JobRequest, celerys), {"book": book})
+        celerys = worker_request.create_request_cls(base, *args, **{**kwargs, "trace": trace})
+        return type(kind.__name__, (kind, celerys), {"book": book})
 
     with patch.object(strategy, "create_request_cls", create):
         book.handlers[task.name] = strategy.default(task, app, consumer, **options)

@@ -88,6 +88,7 @@ stale AS (
   INSERT INTO job_stale_write (job_id, fence, worker_id, outcome, at)
   SELECT v.id, v.fence, %(worker)s, v.outcome, clock_timestamp() FROM v
   WHERE NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)
+    AND NOT EXISTS (SELECT FROM job_stale_write s WHERE s.job_id = v.id AND s.fence = v.fence AND s.worker_id = %(worker)s)
   RETURNING job_id, fence)
 SELECT job_id::text, fence, true FROM stale
 UNION ALL

@@ -23,9 +23,13 @@ ENDING_SECONDS = 60.0   # a bound on waiting, on a machine that others load
 
 
 @pytest.fixture(scope="package")
-def _warm(django_db_setup: None) -> Iterator[Fleet]:
+def _warm(django_db_setup: None, django_db_blocker: Any) -> Iterator[Fleet]:
     with fleet() as made:
         yield made
+    with django_db_blocker.unblock(), connection.cursor() as cursor:   # some were killed, and live on in their rows
+        cursor.execute("TRUNCATE job_worker")
+    with django_db_blocker.unblock():
+        connection.close()
 
 
 @pytest.fixture(scope="package")

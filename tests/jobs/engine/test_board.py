@@ -79,7 +79,7 @@ def test_a_worker_whose_lease_is_not_to_be_believed_hands_nothing_over(monkeypat
     book.holdings = {claim.id: Holding(claim, 0.0) for claim in claims}
 
     def begin(message, *_):
-        begun.append(message.claim.id)
+        begun.append(message.claims[0].id)
         book.flying.add(message)
 
     book.handlers["t.t"] = begin
@@ -100,7 +100,7 @@ def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(monkeypatch):
     book.holdings = {kept.id: Holding(kept, 0.0), returned.id: Holding(returned, 0.0, returning=True)}
 
     def begin(message, *_):
-        begun.append(message.claim.id)
+        begun.append(message.claims[0].id)
         book.flying.add(message)
 
     book.handlers["t.t"] = begin

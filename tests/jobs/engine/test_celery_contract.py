@@ -88,7 +88,7 @@ def test_create_request_cls_takes_a_trace_function_and_overrides_two_methods_of_
 
     made = worker_request.create_request_cls(Base, task, consumer.pool, "h", None, app=app, trace=own)
     request = made(
-        Message(rows(1)[0]), app=app, hostname="h", task=task, headers=Message(rows(1)[0]).headers, decoded=True,
+        Message(rows(1)), app=app, hostname="h", task=task, headers=Message(rows(1)).headers, decoded=True,
         on_ack=Message.done, on_reject=Message.done, body=Message.payload, utc=True,
     )
     handle = request.execute_using_pool(consumer.pool)
@@ -112,30 +112,30 @@ def test_strategy_default_finds_create_request_cls_among_its_globals_and_calls_b
     consumer.on_task_request = lambda request: order.append(("handed over", request.id))
     with patch.object(strategy, "create_request_cls", create):
         handler = strategy.default(task, app, consumer)
-    message = Message(rows(1)[0])
+    message = Message(rows(1))
     handler(message, None, message.done, message.done, [lambda request: order.append(("called back", request.id))])
 
     assert 1 == len(made)
-    assert [("called back", message.claim.id), ("handed over", message.claim.id)] == order
+    assert [("called back", message.claims[0].id), ("handed over", message.claims[0].id)] == order
 
 
 def test_a_revoked_id_is_asked_for_before_the_hand_over(app, task, consumer, monkeypatch):
-    message = Message(rows(1)[0])
-    consumer.controller.state.revoked.add(message.claim.id)
-    monkeypatch.setattr(state, "revoked", {message.claim.id})
-    monkeypatch.setattr(worker_request, "revoked_tasks", {message.claim.id})
+    message = Message(rows(1))
+    consumer.controller.state.revoked.add(message.claims[0].id)
+    monkeypatch.setattr(state, "revoked", {message.claims[0].id})
+    monkeypatch.setattr(worker_request, "revoked_tasks", {message.claims[0].id})
     strategy.default(task, app, consumer)(message, None, message.done, message.done, [])
 
     assert [] == consumer.handled
 
 
 def test_a_request_has_what_ours_adds_to(app, task):
-    message = Message(rows(1)[0])
+    message = Message(rows(1))
     made = worker_request.Request(message, app=app, task=task, headers=message.headers, decoded=True, body=message.payload)
 
     assert (None, None, False, False) == (made.time_start, made.worker_pid, made._already_cancelled, made._already_revoked)
     assert dict is type(made._request_dict)
-    assert (message.claim.timeout_seconds, None) == tuple(made.time_limits)
+    assert (message.claims[0].timeout_seconds, None) == tuple(made.time_limits)
     names = ("on_failure", "on_timeout", "on_accepted", "terminate", "_announce_revoked", "revoked")
     assert [] == [name for name in names if not callable(getattr(made, name, None))]
     assert ["reason", "terminated", "signum", "expired"] == list(inspect.signature(made._announce_revoked).parameters)

@@ -14,8 +14,8 @@ def test_children_that_come_and_go_cost_nothing(workers, enqueue, option):
     rows = ended(*[enqueue(worker, "facts", seconds=0.01) for _ in range(60)])
 
     assert [(Status.COMPLETED, 1, 0)] * 60 == [(row.status, row.attempt, row.rescues) for row in rows]
-    if "tasks" in option:
-        assert len({row.result["pid"] for row in rows}) >= 60 // 3 // 2
+    if "tasks" in option:   # what it counts are hand-overs, which may carry several of these
+        assert len({row.result["pid"] for row in rows}) > 2
 
 
 def test_children_that_would_not_be_forked_are_refused_with_what_to_do(workers):

@@ -44,7 +44,7 @@ def ask(stock, *, slots=2, free=2, held=0):
 
 def teach(stock, seconds, *, times=200):
     for _ in range(times):
-        stock.ended(seconds)
+        stock.ended("a.type", seconds)
 
 
 def test_a_new_line_is_looked_at_from_its_head(stock):
@@ -192,7 +192,7 @@ def test_full_slots_without_an_ending_are_stuck_and_claim_nothing(stock, clock):
     assert (True, False) == (stock.stuck(free=0), stock.stuck(free=1))
     assert 0 == stock.target(slots=2, free=0)
     assert None is ask(stock, free=0)
-    stock.ended(0.005)
+    stock.ended("a.type", 0.005)
     assert False is stock.stuck(free=0)
 
 
