@@ -13,7 +13,7 @@ from core.api.parameters import Body, Moment, Query
 MOST_IN_BULK = 1_000
 WEEK_SECONDS, TEN_YEARS_SECONDS = 604_800, 315_360_000
 BIGINT = 2**63 - 1
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]   # what PostgreSQL can hold
 
 
 class NewJob(Body):

@@ -22,7 +22,6 @@ REFUSALS = {
     406: "Only JSON is spoken.",
     409: "The state of things forbids it at the moment.",
     410: "It was there once, and is deleted.",
-    411: "The body came without its length.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
     422: "The JSON is not what is asked for; `errors` points at each member.",
@@ -32,7 +31,7 @@ REFUSALS = {
 }
 ALWAYS = (400, 401, 403, 406, 500, 503)
 WITH_PATH_PARAMETERS = (404,)
-WRITING = (409, 411, 413, 415, 422, 429)
+WRITING = (409, 413, 415, 422, 429)
 HEADERS = {
     401: {"WWW-Authenticate": "How to authenticate."},
     429: {

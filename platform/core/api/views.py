@@ -19,7 +19,7 @@ class ApiView(APIView):
         """Do what REST framework does first, then refuse a body whose length is not known, which would be unread."""
         super().initial(request, *args, **kwargs)
         if request.headers.get("Transfer-Encoding"):
-            raise Problem(status=HTTPStatus.LENGTH_REQUIRED, detail="send the body with its Content-Length")
+            raise Problem(status=HTTPStatus.BAD_REQUEST, detail="send the body with its Content-Length")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Keep answers out of shared caches: they are for whoever asked."""

@@ -51,4 +51,5 @@ def test_exactly_the_allowed_depth_is_read(operator):
 def test_a_body_without_its_length_is_not_taken_for_none(operator):
     response = operator.post("/api/notes", {"text": "a"}, Transfer_Encoding="chunked")
 
-    assert response.status_code == 411
+    assert response.status_code == 400
+    assert "Content-Length" in response.json()["detail"]
