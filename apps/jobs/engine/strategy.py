@@ -52,11 +52,11 @@ def _carrying(
 
 
 def ticket_strategy(_task: Any, app: Celery, consumer: Any, **_: Any) -> Handler:
-    """Return what becomes of a ticket: acknowledged at once, and the queue is looked at."""
+    """Return what becomes of a ticket: the queue is looked at, and the ticket is acknowledged."""
     book = app.latchwork
 
     def receive(message: Any, *_: Any) -> None:
+        book.rung(message.delivery_info["routing_key"])   # first: the database works while the broker is told
         message.ack_log_error(log, consumer.connection_errors)
-        book.rung(message.delivery_info["routing_key"])
 
     return receive
