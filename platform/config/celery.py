@@ -11,6 +11,8 @@ from celery.signals import celeryd_init, import_modules, setup_logging
 from core.errors import Misconfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+# Django's checks load every view and serializer, a third of what a worker would hold; `manage.py check` runs them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("latchwork")
 app.config_from_object("django.conf:settings", namespace="CELERY")

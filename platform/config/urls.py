@@ -7,6 +7,8 @@ from config import pages
 from core.api import problems
 from core.observability import health, metrics
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", pages.start, name="start"),
     path("healthz", health.healthz, name="healthz"),

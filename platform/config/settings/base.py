@@ -47,7 +47,7 @@ DEBUG = False
 SECRET_KEY = ENV.SECRET_KEY
 ALLOWED_HOSTS = ENV.words("ALLOWED_HOSTS")
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",   # urls.py looks for the admins: a worker needs none
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
