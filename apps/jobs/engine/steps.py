@@ -1,7 +1,5 @@
 """Joins the bookkeeper to Celery's consumer, and buffers its events."""
 
-import functools
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -11,7 +9,7 @@ from typing import Any
 
 import billiard.pool
 import structlog
-from celery import Celery, bootsteps, signals
+from celery import Celery, bootsteps
 from celery.worker import state
 from django.db import DatabaseError, connections
 from kombu import Exchange, Queue
@@ -118,16 +116,8 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     app.steps["consumer"].update((BookStep, EventsStep))
-    signals.worker_before_create_process.connect(lambda **_: _freeze(), weak=False)
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
-
-
-@functools.cache
-def _freeze() -> None:
-    """Leave what was loaded before the first fork out of the collector's rounds: children then share its pages."""
-    gc.collect()
-    gc.freeze()
 
 
 def _never() -> None:
