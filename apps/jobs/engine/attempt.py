@@ -54,6 +54,7 @@ class Attempt:
         if not self.over:
             self.over = True
             self.request.book.settle(self, ending)
+            self.request.settled(self, ending)
 
     def fail_with(self, exc: BaseException) -> None:
         """End it by what Celery's main process says of the pool task that ran it."""

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from core import clock
 
-PLACES = 4096
+PLACES = 16384   # all trays full, and as many again alone
 _DEADLINE = struct.Struct("d")
 
 

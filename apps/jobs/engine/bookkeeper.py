@@ -1,6 +1,5 @@
 """The loop side of a worker: what it holds of the jobs, from claim to settle. Loop thread only, unless said otherwise."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,8 +173,7 @@ class Bookkeeper:
         attempt.tell(Word.LOST)
         # Told under the old fence, it is refused and stands in the ledger; were the job still ours, it would go back.
         attempt.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))
-        if attempt.request.is_running(attempt):
-            self.kill(attempt.request)
+        self.kill(attempt)
 
     def _cancel(self, job_id: str, fence: int) -> None:
         holding = self.holdings.get(job_id)
@@ -187,10 +185,10 @@ class Bookkeeper:
         else:
             holding.attempt.tell(Word.CANCEL)
 
-    def kill(self, request: JobRequest) -> None:
-        """End the process that runs a request; a thread cannot be ended, it is only told."""
+    def kill(self, attempt: Attempt) -> None:
+        """End the process that runs an attempt, if one does; a thread cannot be ended, it is only told."""
         if not self.threads:
-            request.terminate(self.pool, signal.SIGKILL)
+            attempt.request.kill(attempt)
 
     # What goes back.
 
@@ -264,8 +262,8 @@ class Bookkeeper:
         for holding in list(self.holdings.values()):
             due = holding.cancel_at is not None and now - holding.cancel_at >= self.config.cancel_grace_seconds
             attempt = holding.attempt
-            if due and attempt is not None and not attempt.over and attempt.request.is_running(attempt):
-                self.kill(attempt.request)
+            if due and attempt is not None and not attempt.over:
+                self.kill(attempt)
 
     def lost_slots(self) -> int:
         """Return how many threads run something that was settled without them."""

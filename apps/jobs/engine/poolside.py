@@ -56,7 +56,10 @@ def execute_together(
     tray = TRAYS[number]
     tray.open()
     for index, assignment in enumerate(Assignment(*values) for values in work):
-        if BOARD.read(assignment.place) is not Word.GO_ON or not tray.begin(index):
+        if not tray.begin(index):
+            break
+        if BOARD.read(assignment.place) is not Word.GO_ON:   # after the beginning: who says it later sees that it runs
+            tray.leave(index)
             break
         report = runner.run(assignment, BOARD)
         _tidy_connections()

@@ -1,8 +1,8 @@
 """A Celery request that carries claimed jobs: one as a task of its own type, or several short ones together."""
 
+import signal
 import time
 from collections.abc import Sequence
-from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from billiard.exceptions import TimeLimitExceeded
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     Base = object
 
-SLOW_SECONDS = 0.4   # a job that runs longer than this in a hand-over of several lets the others go
+SLOW_SECONDS = 0.4   # a hand-over of several that takes longer than this lets go what it has not begun
 
 
 class Message:
@@ -61,6 +61,7 @@ class JobRequest(Base):
     book: "Bookkeeper"
     handle: Any = None           # the pool's result object
     since = 0.0                  # when it was handed to the pool, on the monotonic clock
+    gone = False                 # nothing of it runs any more
 
     def __init__(self, message: Message, **options: Any) -> None:
         super().__init__(message, **options)
@@ -84,9 +85,12 @@ class JobRequest(Base):
         """Return whether the handler of one of its jobs was begun."""
         return self.begun
 
-    def is_running(self, attempt: Attempt) -> bool:  # noqa: ARG002  one job
-        """Return whether ending the process would end this job."""
-        return True
+    def kill(self, attempt: Attempt) -> None:  # noqa: ARG002  one job
+        """End the process that runs one of its jobs."""
+        self.terminate(self.book.pool, signal.SIGKILL)
+
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
+        """Hear that one of its jobs was settled: Celery tells the others of one job."""
 
     def is_left(self) -> bool:
         """Return whether a thread still runs what was settled without it."""
@@ -111,10 +115,16 @@ class JobRequest(Base):
         """Look at what has ended meanwhile: of one job nothing, before it returns."""
 
     def returned(self) -> None:
-        """Note that nothing of this request runs any more."""
+        """Note that nothing of this request runs any more; once, whoever else finds it out."""
+        if self.gone:
+            return
+        self.gone = True
+        self._clear()
+        self.book.freed(self)
+
+    def _clear(self) -> None:
         for attempt in self.attempts:
             attempt.close()
-        self.book.freed(self)
 
     def execute_using_pool(self, pool: Any, **options: Any) -> Any:
         if self.over or not BOARD.trusted():   # lost or given back while it waited for a slot
@@ -125,7 +135,7 @@ class JobRequest(Base):
         try:
             self.handle = super().execute_using_pool(pool, **options)
         except TaskRevokedError:
-            self.end(AttemptOutcome.CANCELLED, error=error_text("Revoked", "revoked through Celery"))
+            self._revoke()
             self.returned()
             raise
         return self.handle
@@ -182,52 +192,77 @@ class JobRequest(Base):
         """Follow a revoke that somebody typed in Flower: the row is what decides, so it is cancelled there."""
         super()._announce_revoked(*args)  # type: ignore[misc]  # Celery's stubs leave it out
         if all(attempt.word == Word.GO_ON for attempt in self.attempts):
-            self.end(AttemptOutcome.CANCELLED, error=error_text("Revoked", "revoked through Celery"))
+            self._revoke()
         if self.handle is None:
             self.returned()
 
+    def _revoke(self) -> None:
+        self.end(AttemptOutcome.CANCELLED, error=error_text("Revoked", "revoked through Celery"))
+
 
 class TogetherRequest(JobRequest):
-    """Several short jobs of one type in one pool task. Each is settled by itself, as soon as the tray tells its end."""
+    """Several short jobs of one type in one pool task. Each is settled by itself, as soon as the tray tells its end.
+
+    All of it happens in the loop thread, also in a pool of threads: what is given back goes into the stock.
+    """
 
     __slots__ = ()
     seen = 0   # jobs whose ends were read from the tray
     kept = 0   # jobs of the hand-over that were not recalled
 
     def _load(self) -> None:
-        self.lock = RLock()   # in a pool of threads the end comes from another one
         self.tray_number = TRAYS.get()
         self.tray = TRAYS[self.tray_number]
+        self._lay()
+
+    def _lay(self) -> None:
         self.kept = len(self.attempts)
         self.tray.lay(self.kept)
         self._request_dict["jobs"] = self.tray_number, [tuple(attempt.assignment()) for attempt in self.attempts]
+
+    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
+        kept = [attempt for attempt in self.attempts if not attempt.over]
+        if kept and len(kept) < len(self.attempts):   # some were given back or lost while it waited for a slot
+            for attempt in self.attempts:
+                if attempt.over:
+                    attempt.close()
+            self.attempts = kept
+            self._lay()
+        return super().execute_using_pool(pool, **options)
 
     def begun_attempt(self, attempt: Attempt) -> bool:
         return self.attempts.index(attempt) < self.tray.begun()
 
     def is_running(self, attempt: Attempt) -> bool:
         """Return whether it is the one that runs: the others are skipped by the child, which reads the board."""
-        return self.attempts.index(attempt) == self.tray.begun() - 1 >= self.tray.ended()
+        running = self.tray.running()
+        return running is not None and self.attempts[running[0]] is attempt
+
+    def kill(self, attempt: Attempt) -> None:
+        """End the process, if this is what it runs: it begins no other job in the meantime."""
+        if self.is_running(attempt):
+            self.book.restock(self.recall())
+        if self.is_running(attempt):
+            super().kill(attempt)
 
     def sweep(self) -> None:
-        """Settle what the child has told; let the others go when one job turns out to be slow."""
-        with self.lock:
-            for packed in self.tray.take(self.seen):
-                self._settle_next(unpacked(packed))
-        if self.kept == len(self.attempts) and self.tray.running_seconds() > SLOW_SECONDS:
+        """Settle what the child has told; let the others go when it takes longer than it should."""
+        self._settle_ended()
+        if self.kept == len(self.attempts) and self.tray.open_seconds() > SLOW_SECONDS:
             self.book.give_back_claims(self.recall())
 
+    def _settle_ended(self) -> None:
+        for packed in self.tray.take(self.seen):
+            self._settle_next(unpacked(packed))
+
     def _settle_next(self, ending: Ending) -> None:
-        attempt = self.attempts[self.seen]
         self.seen += 1
-        attempt.settle(ending)
-        self._send_events(attempt, ending)
+        self.attempts[self.seen - 1].settle(ending)
 
     def recall(self) -> list[Claim]:
         """Take back what the child has not begun; it will begin nothing more."""
-        with self.lock:
-            self.kept = min(self.kept, self.tray.recall())
-            return self._unbegun(self.kept)
+        self.kept = min(self.kept, self.tray.recall())
+        return self._unbegun(self.kept)
 
     def _unbegun(self, after: int) -> list[Claim]:
         claims = []
@@ -237,44 +272,60 @@ class TogetherRequest(JobRequest):
                 claims.append(attempt.claim)
         return claims
 
-    def _told(self, told: Ending | None) -> None:
+    def stop(self) -> None:
+        """End what is not over, because the worker stops: what has ended as it ended, and only one job was running."""
+        self._settle_ended()
+        self.book.restock(self.recall())
+        super().stop()
+
+    def on_success(self, failed__retval__runtime: Any, **options: Any) -> Any:
+        if not self.book.threads:
+            return super().on_success(failed__retval__runtime, **options)
+        self.book.hub.call_soon(super().on_success, failed__retval__runtime)
+        return None
+
+    def _told(self, ending: Ending | None) -> None:
         """Take everything: the child has returned. What it did not begin goes back into the stock."""
-        self.sweep()
-        with self.lock:
-            if told is not None:   # the ending for which the tray had no room
-                self._settle_next(told)
-            unbegun = self._unbegun(self.seen)
-        self.book.restock(unbegun)
+        self._settle_ended()
+        if ending is not None:   # the one for which the tray had no room
+            self._settle_next(ending)
+        self.book.restock(self._unbegun(self.seen))
 
     def _broke(self, exc: BaseException) -> None:
         """Charge the job that ran when the child died, and no other."""
-        self.sweep()
+        self._settle_ended()
         begun = self.tray.begun()
         for attempt in self.attempts[self.seen:begun]:
             attempt.fail_with(exc)
         self.book.restock(self._unbegun(max(self.seen, begun)))
+
+    def _revoke(self) -> None:
+        """Cancel what runs. Nobody has named the jobs that have ended or were not begun."""
+        self._settle_ended()
+        self.book.restock(self.recall())
+        super()._revoke()
 
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  Celery's signature
         super(JobRequest, self).on_timeout(soft, timeout)
 
     def enforce_deadline(self) -> None:
         """End the job that runs beyond its timeout, and the child with it: the pool knows only the whole."""
-        running = self.tray.running_seconds()
-        number = self.tray.begun() - 1
-        if 0 <= number < len(self.attempts) and running > self.attempts[number].claim.timeout_seconds:
-            attempt = self.attempts[number]
-            if not attempt.over and self.tray.ended() <= number:
-                attempt.time_out()
-                self.book.kill(self)
+        running = self.tray.running()
+        if running is None:
+            return
+        attempt = self.attempts[running[0]]
+        if not attempt.over and running[1] > attempt.claim.timeout_seconds:
+            attempt.time_out()
+            self.book.kill(attempt)
 
-    def returned(self) -> None:
+    def _clear(self) -> None:
         TRAYS.put(self.tray_number)
-        super().returned()
+        super()._clear()
 
-    def _send_events(self, attempt: Attempt, ending: Ending) -> None:
+    def settled(self, attempt: Attempt, ending: Ending) -> None:
         """Tell Flower of each job: Celery tells only of the hand-over."""
         eventer = self._eventer
-        if eventer and eventer.enabled:
+        if eventer and eventer.enabled and ending.outcome is not AttemptOutcome.RELEASED:
             job_id, name = attempt.claim.id, attempt.claim.type
             eventer.send("task-received", uuid=job_id, name=name, args="", kwargs="", root_id=job_id, retries=0)
             eventer.send("task-started", uuid=job_id)

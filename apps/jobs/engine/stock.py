@@ -56,8 +56,10 @@ class Stock:
         self.lines.setdefault(queue, Line(queue))
 
     def ended(self, type_name: str, seconds: float) -> None:
-        """Note that a handed-over job of a type ended after so long."""
+        """Note that a handed-over job of a type ended after so long; 0 when nobody has measured it, as of one killed."""
         self._ended_at = time.monotonic()
+        if seconds <= 0:
+            return
         seconds = max(seconds, SHORTEST_SECONDS)
         self._mean += 0.1 * (seconds - self._mean)
         pace = self._pace.get(type_name, seconds)

@@ -18,8 +18,8 @@ from core import clock
 
 SIZE = 1024 * 1024
 TRAYS = 64
-_NUMBER, _TIME = struct.Struct("=I"), struct.Struct("=d")
-_BEGUN, _ENDED, _LIMIT, _SINCE, _DATA = 0, 4, 8, 16, 24
+_NUMBER, _TIME = struct.Struct("I"), struct.Struct("d")   # native and aligned: written and read whole
+_BEGUN, _ENDED, _LIMIT, _OPENED, _SINCE, _DATA = 0, 4, 8, 16, 24, 32
 
 
 class Tray:
@@ -46,11 +46,25 @@ class Tray:
         """Return how many jobs have ended."""
         return int(_NUMBER.unpack_from(self._memory, _ENDED)[0])
 
-    def running_seconds(self) -> float:
-        """Return how long the job that runs has been running; 0 when none does."""
-        if self.begun() <= self.ended():
-            return 0.0
-        return max(0.0, clock.elapsed() - float(_TIME.unpack_from(self._memory, _SINCE)[0]))
+    def running(self) -> tuple[int, float] | None:
+        """Return the number of the job that runs and for how many seconds it has; None when none does.
+
+        Said to a job on the board before this was asked: either this sees the job run, or the child sees what was said.
+        """
+        with self._barrier:
+            pass
+        while True:
+            begun = self.begun()
+            since = float(_TIME.unpack_from(self._memory, _SINCE)[0])
+            if begun <= self.ended():
+                return None
+            if begun == self.begun():   # else the time may be that of the next one
+                return begun - 1, max(0.0, clock.elapsed() - since)
+
+    def open_seconds(self) -> float:
+        """Return how long ago the child has opened it; 0 while it has not."""
+        opened = float(_TIME.unpack_from(self._memory, _OPENED)[0])
+        return max(0.0, clock.elapsed() - opened) if opened else 0.0
 
     def take(self, seen: int) -> list[Any]:
         """Return what was told of jobs that have ended since `seen` of them had."""
@@ -63,8 +77,12 @@ class Tray:
         return told
 
     def recall(self) -> int:
-        """Let the child begin nothing more; the number of jobs that it has begun or may have begun."""
-        _NUMBER.pack_into(self._memory, _LIMIT, self.begun())
+        """Let the child begin nothing more; the number of jobs that it has begun or may have begun.
+
+        Never raises what an earlier one has left: a child that is about to hear no has already counted the job.
+        """
+        limit = int(_NUMBER.unpack_from(self._memory, _LIMIT)[0])
+        _NUMBER.pack_into(self._memory, _LIMIT, min(limit, self.begun()))
         with self._barrier:
             return self.begun()
 
@@ -73,6 +91,7 @@ class Tray:
     def open(self) -> None:
         """Begin to write; the main process has laid it out."""
         self._end = _DATA
+        _TIME.pack_into(self._memory, _OPENED, clock.elapsed())
 
     def begin(self, number: int) -> bool:
         """Begin the job of that number (from 0); False when it was recalled, and must not be begun."""
@@ -81,8 +100,12 @@ class Tray:
         with self._barrier:
             allowed = number < _NUMBER.unpack_from(self._memory, _LIMIT)[0]
         if not allowed:
-            _NUMBER.pack_into(self._memory, _BEGUN, number)
+            self.leave(number)
         return bool(allowed)
+
+    def leave(self, number: int) -> None:
+        """Take back that the job of that number was begun: its handler was not called."""
+        _NUMBER.pack_into(self._memory, _BEGUN, number)
 
     def end(self, told: Any) -> bool:
         """Tell how a job ended; False when there is no room for it here."""
