@@ -37,6 +37,7 @@ class Options:
     samples: int
     idle_seconds: float
     statements: bool
+    backlog: int
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -53,11 +54,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--job-ms", type=float, default=0, help="length of a drained job: it sleeps so long")
     parser.add_argument("--samples", type=_positive, default=300, help="jobs of one measurement of latency")
     parser.add_argument("--idle-seconds", type=float, default=25, help="how long the idle stack is watched")
+    parser.add_argument("--backlog", type=int, default=0, help="jobs that wait behind those of a drain")
     parser.add_argument("--statements", action="store_true", help="also write what PostgreSQL did for each drain")
     found = parser.parse_args(arguments)
     return Options(
         parts=found.only, jobs=found.jobs, rounds=found.rounds, pool=found.pool, layouts=found.layout,
-        job_ms=found.job_ms, samples=found.samples, idle_seconds=found.idle_seconds, statements=found.statements,
+        job_ms=found.job_ms, samples=found.samples, idle_seconds=found.idle_seconds, statements=found.statements, backlog=found.backlog,
     )
 
 

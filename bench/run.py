@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.options import Layout, Options
 from bench.results import Results
 from bench.stage import Stage
-from bench.systems import Latchwork, Plain, System
+from bench.systems import Alone, Latchwork, Plain, System
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,7 @@ class Run:
     stage: Stage
     results: Results
     latchwork: Latchwork
+    alone: Alone
     plain: Plain
 
     @property
@@ -43,6 +44,8 @@ def measure(options: Options, stage: Stage, results: Results) -> None:
         "enqueue": enqueue.run, "drain": drain.run, "latency": latency.run, "delayed": delayed.run,
         "memory": memory.run, "idle": idle.run, "recovery": recovery.run,
     }
-    run = Run(options=options, stage=stage, results=results, latchwork=Latchwork(stage), plain=Plain(stage))
+    run = Run(
+        options=options, stage=stage, results=results, latchwork=Latchwork(stage), alone=Alone(stage), plain=Plain(stage),
+    )
     for name in options.parts:
         parts[name](run)

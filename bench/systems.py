@@ -17,6 +17,11 @@ from bench.options import Layout
 from bench.stage import Stage
 
 TABLES = "job, job_attempt, job_stale_write, job_tally, job_worker"
+BACKLOG = """
+INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
+  created_at, tags, payload, payload_version, request_id)
+SELECT gen_random_uuid(), %s, %s, 9, 'queued', 0, 5, 0, 0, 300, clock_timestamp(), clock_timestamp(), '{}',
+  '{"number": 0, "enqueued": 0}', 1, '' FROM generate_series(1, %s)"""
 Item = tuple[int, float, float]   # number, moment of enqueueing, length in ms
 
 
@@ -64,21 +69,34 @@ class System(abc.ABC):
 class Latchwork(System):
     name = "latchwork"
     application = "config"
+    type_name = handler.NAME
 
     def enqueue(self, item: Item, *, delay: float = 0) -> None:
         options = {"delay": timedelta(seconds=delay)} if delay else {}
-        jobs.enqueue(handler.NAME, _payload(item), **options)
+        jobs.enqueue(self.type_name, _payload(item), **options)
 
     def enqueue_many(self, items: Iterable[Item]) -> None:
-        jobs.enqueue_many(handler.NAME, [_payload(item) for item in items])
+        jobs.enqueue_many(self.type_name, [_payload(item) for item in items])
 
     def flush(self) -> None:
         publishing.flush(10)
 
     def finished(self) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT NOT EXISTS (SELECT FROM job WHERE type = %s AND finished_at IS NULL)", [handler.NAME])
+            cursor.execute("SELECT NOT EXISTS (SELECT FROM job WHERE finished_at IS NULL AND priority < 9)")
             return bool(cursor.fetchone()[0])
+
+    def wait_behind(self, count: int) -> None:
+        """Let so many jobs wait behind those that are measured."""
+        with connection.cursor() as cursor:
+            cursor.execute(BACKLOG, [self.type_name, handler.QUEUE, count])
+            cursor.execute("ANALYZE job")
+
+
+class Alone(Latchwork):
+    """One job in each hand-over."""
+
+    type_name = handler.ALONE
 
 
 class Plain(System):

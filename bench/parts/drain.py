@@ -12,7 +12,7 @@ from bench import fleet, statements
 from bench.fleet import Fleet
 from bench.options import Layout
 from bench.run import Run
-from bench.systems import System, numbered
+from bench.systems import Latchwork, System, numbered
 
 LONGEST_SECONDS = 300
 CHUNK = 1000
@@ -25,7 +25,10 @@ class Unfinished(RuntimeError):
 
 
 def run(run: Run) -> None:
-    cases: list[tuple[System, str]] = [(run.plain, "any"), (run.latchwork, "bulk"), (run.latchwork, "one by one")]
+    cases: list[tuple[System, str]] = [
+        (run.plain, "any"), (run.latchwork, "bulk"), (run.latchwork, "one by one"),
+        (run.alone, "bulk, one a hand-over"), (run.alone, "one by one, one a hand-over"),
+    ]
     for number in range(run.options.rounds):
         for layout in run.options.layouts:
             turn = number % len(cases)
@@ -42,6 +45,8 @@ def drain(run: Run, system: System, layout: Layout, *, how: str, jobs: int) -> d
     with fleet.workers(system, layout, pool=run.options.pool, log=run.log, environment=LEASE) as crew:
         fleet.warm(system, crew, layout, pool=run.options.pool, log=run.log)
         crew.freeze()
+        if run.options.backlog and isinstance(system, Latchwork):
+            system.wait_behind(run.options.backlog)
         _fill(system, how=how, jobs=jobs, length_ms=run.options.job_ms)
         statements.reset(run)
         before = _spent(run, crew)
@@ -63,7 +68,7 @@ def drain(run: Run, system: System, layout: Layout, *, how: str, jobs: int) -> d
 
 
 def _fill(system: System, *, how: str, jobs: int, length_ms: float) -> None:
-    if how == "bulk":
+    if how.startswith("bulk"):
         for first in range(0, jobs, CHUNK):
             system.enqueue_many(numbered(min(CHUNK, jobs - first), first=first, length_ms=length_ms))
     else:
