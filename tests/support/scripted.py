@@ -1,6 +1,7 @@
 """Job types whose payload picks the ending: what the tests have worker processes run (`JOB_MODULES=tests.support.scripted`).
 
-`scripted.run` does what `do` says and is tried again at once; `scripted.once` is the same without a second failure.
+`scripted.run` does what `do` says and is tried again at once; `scripted.once` is the same without a second failure,
+and `scripted.alone` shares its hand-over with nobody.
 A handler can meet its test at a desk: a folder in which it leaves a note when it begins, and waits for a note to go.
 """
 
@@ -22,7 +23,7 @@ from core import clock
 from tests.support import effects
 from tests.support.desk import Desk
 
-RUN, ONCE = "scripted.run", "scripted.once"
+RUN, ONCE, ALONE = "scripted.run", "scripted.once", "scripted.alone"
 
 
 class Script(pydantic.BaseModel):
@@ -289,4 +290,10 @@ def once(job: Context, script: Script) -> Any:
     return run(job, script)
 
 
-TYPES = (registry.get(RUN), registry.get(ONCE))
+@job_type(ALONE, payload=Script, queue="scripted", batch=1)
+def alone(job: Context, script: Script) -> Any:
+    """Do what the payload says, in a hand-over of its own."""
+    return run(job, script)
+
+
+TYPES = (registry.get(RUN), registry.get(ONCE), registry.get(ALONE))
