@@ -21,6 +21,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")   # in JSON text; after an escaped backslash it is only text
 MAX_PAYLOAD_BYTES = 256 * 1024
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 class Transaction(Protocol):
@@ -90,11 +91,11 @@ class JobType:
         try:
             if isinstance(payload, pydantic.BaseModel):
                 payload = payload.model_dump(mode="json", by_alias=True)
-            text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            text = _ENCODER.encode(payload)
             size = len(text.encode())
         except (TypeError, ValueError, RecursionError) as exc:
             raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {exc}")]) from exc
-        if NUL.search(text):
+        if "\\u0000" in text and NUL.search(text):
             raise InvalidJob([Problem("/payload", "holds a NUL character, which cannot be stored: remove it")])
         if size > MAX_PAYLOAD_BYTES:
             raise InvalidJob([Problem("/payload", f"has {size} bytes: at most {MAX_PAYLOAD_BYTES} are stored in a job")])

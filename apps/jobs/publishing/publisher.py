@@ -1,13 +1,14 @@
 """Rings in a thread of its own, so that no caller ever waits for a broker that is slow, silent or gone.
 
-`ring()` notes the queue and returns. One thread rings what was noted; rings for one queue that come while it is busy
-become one. What cannot ring is counted and forgotten: the dispatcher rings for rows that wait, and idle workers look.
+`ring()` notes the queue and returns. One thread rings what was noted; rings for one queue that come while it is busy,
+or within `REST_SECONDS` of the last one, become one. What cannot ring is counted and forgotten: the dispatcher rings for rows that wait, and idle workers look.
 After a fork the child starts with a publisher of its own, and at exit there are two seconds to ring what is left.
 """
 
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ MOST_QUEUES = 1000
 EXIT_SECONDS = 2.0
 BROKEN_PAUSE_SECONDS = 0.5
 SOCKET_SECONDS = 2.0
+REST_SECONDS = 0.005   # a burst of single jobs costs a ring each so often, not a ring and two thread switches each
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,7 @@ class Publisher:
     def __init__(self, app: Celery) -> None:
         self.app, self.pid = app, os.getpid()
         self._due: dict[str, int] = {}
+        self._resting: dict[str, float] = {}   # until when a queue that was just rung is not rung again
         self._changed = threading.Condition()
         self._busy = False
         self._connection: Connection | None = None
@@ -50,7 +53,8 @@ class Publisher:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if queue not in self._resting:   # else the thread looks again by itself, when the queue has rested
+                self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything noted was tried; whether that came true in time."""
@@ -60,14 +64,25 @@ class Publisher:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._due)
-                due, self._due, self._busy = self._due, {}, True
+                due, self._busy = self._next(), True
             broken = not self._publish(due)
             with self._changed:
                 self._busy = False
+                self._resting |= dict.fromkeys(due, time.monotonic() + REST_SECONDS)
                 self._changed.notify_all()
                 if broken:   # a broker that is gone is not asked for each enqueue
                     self._changed.wait(BROKEN_PAUSE_SECONDS)
+
+    def _next(self) -> dict[str, int]:
+        """Wait for something to ring, and take it; call it with the lock."""
+        while True:
+            now = time.monotonic()
+            self._resting = {queue: until for queue, until in self._resting.items() if until > now}
+            due = {queue: count for queue, count in self._due.items() if queue not in self._resting}
+            if due:
+                self._due = {queue: count for queue, count in self._due.items() if queue in self._resting}
+                return due
+            self._changed.wait(min(self._resting.values()) - now if self._resting else None)
 
     def _publish(self, due: dict[str, int]) -> bool:
         try:

@@ -5,7 +5,8 @@ neither a row nor a message, and a broker that is away costs no error: the row i
 """
 
 from apps.jobs.services.actions import cancel, discard, retry, run
-from apps.jobs.services.enqueue import Enqueued, Options, aenqueue, enqueue, enqueue_many, place, place_many
+from apps.jobs.services.enqueue import Enqueued, aenqueue, enqueue, enqueue_many, place, place_many
+from apps.jobs.services.options import Options
 from apps.jobs.services.queues import pause, resume
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 
 from django.db import IntegrityError, transaction
@@ -72,7 +73,7 @@ def _job(job_id: uuid.UUID) -> Job:
 def _moved_or_refuse(action: str, job_id: uuid.UUID, moved: Mapping[uuid.UUID, str]) -> None:
     if not moved:
         raise _refusal(action, job_id)
-    ring_after_commit(moved.values())
+    ring_after_commit(Counter(moved.values()))
 
 
 def _refusal(action: str, job_id: uuid.UUID) -> NotAllowedNow:

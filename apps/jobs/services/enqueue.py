@@ -2,46 +2,30 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.jobs import registry, selectors
 from apps.jobs.errors import InvalidJob, Problem, UniqueConflict, UnknownQueue
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
+from apps.jobs.services.options import Options, problems_of
 from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel, insert
 from apps.jobs.transitions.insert import NewJob
-from apps.jobs.transitions.statement import on_django
+from apps.jobs.transitions.statement import on_django, prepared_on_django
 from core.ids import uuid7
 
-SOON = timedelta(milliseconds=300)   # the dispatcher looks four times a second: an earlier job wakes it
-MOST_TAGS, MOST_TAG_LENGTH, MOST_KEY_LENGTH = 20, 100, 255
-CONFLICTS = ("reject", "return_existing", "replace")
+SOON_SECONDS = 0.3   # the dispatcher looks four times a second: an earlier job wakes it
+CHUNK, CHUNK_CHARACTERS = 5000, 16_000_000   # rows of one statement, and what their payloads may have together
 ROUNDS = 5   # the other job of a unique key may end between our insert and our look at it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a caller may say about a job besides its type and payload; None means the type's own value."""
-
-    queue: str | None = None
-    priority: int | None = None
-    max_attempts: int | None = None
-    timeout: timedelta | None = None
-    delay: timedelta | None = None
-    run_at: datetime | None = None
-    unique_key: str | None = None
-    on_conflict: str = "reject"
-    tags: Sequence[str] = ()
-    request_id: str = ""
-    job_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +49,51 @@ aenqueue = sync_to_async(enqueue)
 
 def place(type_name: str, payload: object, options: Options) -> Enqueued:
     """Store one job, and tell whether it is new."""
-    return place_many([(type_name, payload, options)])[0]
+    job = _checked(type_name, payload, options)
+    replacing = options.unique_key is not None and options.on_conflict == "replace"
+    if not replacing and _store_alike(job, ids=[job.id], payloads=[job.payload]):
+        return Enqueued(job.id, created=True)
+    return _place([job], [options])[0]
 
 
 def enqueue_many(type_name: str, payloads: Iterable[object], **options: Any) -> list[uuid.UUID]:
-    """Store many jobs of one type by one statement and ring once; all or none."""
-    shared = Options(**options)
-    return [each.id for each in place_many([(type_name, payload, shared) for payload in payloads])]
+    """Store many jobs of one type by few statements and ring once; all or none."""
+    shared, given = Options(**options), list(payloads)
+    if given and shared.unique_key is None and shared.job_id is None:
+        with suppress(InvalidJob):   # raised below, with all problems and the numbers of their payloads
+            job = _checked(type_name, given[0], shared)
+            check = registry.get(type_name).check
+            texts = [job.payload, *(check({} if payload is None else payload) for payload in given[1:])]
+            ids = [job.id, *(uuid7() for _ in texts[1:])]
+            _store_alike(job, ids=ids, payloads=texts)
+            return ids
+    return [each.id for each in place_many([(type_name, payload, shared) for payload in given])]
+
+
+def _store_alike(job: NewJob, *, ids: Sequence[uuid.UUID], payloads: Sequence[str]) -> int:
+    """Store jobs that differ in id and payload alone, and return how many of them are new.
+
+    A single statement needs no transaction of its own; as with Django's `save()` there is no savepoint either.
+    """
+    chunks = list(_chunks(payloads))
+    single = len(chunks) == 1 and (connection.in_atomic_block or connection.get_autocommit())
+    execute = prepared_on_django()
+    with transaction.mark_for_rollback_on_error() if single else transaction.atomic():
+        stored = [
+            insert.insert_alike(execute, job, ids=ids[chunk], payloads=payloads[chunk]).get() for chunk in chunks
+        ]
+        _tell({job.queue: sum(each.ready for each in stored)}, seconds=[each.seconds for each in stored])
+    return sum(each.new for each in stored)
+
+
+def _chunks(payloads: Sequence[str]) -> Iterator[slice]:
+    start = size = 0
+    for number, payload in enumerate(payloads):
+        if number > start and (number - start == CHUNK or size + len(payload) > CHUNK_CHARACTERS):
+            yield slice(start, number)
+            start, size = number, 0
+        size += len(payload)
+    yield slice(start, len(payloads))
 
 
 def place_many(jobs: Sequence[tuple[str, object, Options]]) -> list[Enqueued]:
@@ -88,17 +110,26 @@ def place_many(jobs: Sequence[tuple[str, object, Options]]) -> list[Enqueued]:
             problems += [Problem(f"/{number}{problem.pointer}", problem.detail) for problem in exc.problems]
     if problems:
         raise InvalidJob(problems)
+    return _place(new, [options for _, _, options in jobs])
+
+
+def _place(new: list[NewJob], options: list[Options]) -> list[Enqueued]:
     with transaction.atomic():
-        placed, due = _store(new, [options for _, _, options in jobs])
-        if any(seconds is not None and seconds < SOON.total_seconds() for seconds in due.values()):
-            insert.announce(on_django())
-        ring_after_commit(job.queue for job in new if job.id in due and due[job.id] is None)
+        placed, due = _store(new, options)
+        _tell(Counter(job.queue for job in new if job.id in due and due[job.id] is None), seconds=due.values())
     return placed
+
+
+def _tell(ready: Mapping[str, int], *, seconds: Iterable[float | None]) -> None:
+    """Ring for queues with so many ready jobs, and wake the dispatcher for a job that is due in few seconds."""
+    if any(each is not None and each < SOON_SECONDS for each in seconds):
+        insert.announce(on_django())
+    ring_after_commit(ready)
 
 
 def _checked(type_name: str, payload: object, options: Options) -> NewJob:
     job_type = registry.get(type_name)
-    problems = list(_problems(options))
+    problems = list(problems_of(options))
     queue = options.queue or job_type.queue
     if options.queue and queue not in registry.queues() and queue not in selectors.queue_names():
         raise UnknownQueue(queue, known=registry.queues() | set(selectors.queue_names()))
@@ -123,34 +154,6 @@ def _checked(type_name: str, payload: object, options: Options) -> NewJob:
     )
 
 
-def _problems(options: Options) -> Iterable[Problem]:
-    if options.priority is not None and not 0 <= options.priority <= 9:
-        yield Problem("/priority", "must be between 0 (first) and 9")
-    if options.max_attempts is not None and not 1 <= options.max_attempts <= 1000:
-        yield Problem("/max_attempts", "must be between 1 and 1000")
-    if options.timeout is not None and not timedelta(0) < options.timeout <= timedelta(days=7):
-        yield Problem("/timeout_seconds", "must be above 0 and at most 604800 (a week)")
-    if options.delay is not None and options.run_at is not None:
-        yield Problem("/run_at", "give either run_at or a delay, not both")
-    if options.delay is not None and not timedelta(0) <= options.delay <= timedelta(days=3650):
-        yield Problem("/delay_seconds", "must be between 0 and 315360000 (ten years)")
-    if options.run_at is not None and options.run_at.tzinfo is None:
-        yield Problem("/run_at", "needs a time zone, as in 2030-01-31T09:00:00Z")
-    if options.unique_key is not None and not _storable(options.unique_key, MOST_KEY_LENGTH):
-        yield Problem("/unique_key", f"must have 1 to {MOST_KEY_LENGTH} characters, none of them NUL")
-    if options.on_conflict not in CONFLICTS:
-        yield Problem("/on_conflict", f"must be one of {', '.join(CONFLICTS)}")
-    if len(options.tags) > MOST_TAGS:
-        yield Problem("/tags", f"holds {len(options.tags)} tags: at most {MOST_TAGS}")
-    for number, tag in enumerate(options.tags):
-        if not _storable(tag, MOST_TAG_LENGTH):
-            yield Problem(f"/tags/{number}", f"must have 1 to {MOST_TAG_LENGTH} characters, none of them NUL")
-
-
-def _storable(text: str, most: int) -> bool:
-    return 0 < len(text) <= most and "\0" not in text and text.isprintable()
-
-
 def _store(new: list[NewJob], options: list[Options]) -> tuple[list[Enqueued], dict[uuid.UUID, float | None]]:
     """Return what became of each job, and when those that are new are due."""
     execute = on_django()
@@ -163,7 +166,7 @@ def _store(new: list[NewJob], options: list[Options]) -> tuple[list[Enqueued], d
     pending = list(zip(new, options, strict=True))
     for _ in range(ROUNDS):
         jobs = [job for job, _ in pending]
-        inserted = insert.insert(execute, jobs, tags=[json.dumps(job.tags) for job in jobs]).get()
+        inserted = insert.insert(execute, jobs, tags=[json.dumps(job.tags) if job.tags else "[]" for job in jobs]).get()
         due |= inserted
         placed |= {job_id: Enqueued(job_id, created=True) for job_id in inserted}
         pending = [each for each in pending if each[0].id not in placed]

@@ -21,7 +21,7 @@ def resume(queue: str) -> bool:
     _known_queue(queue)
     with transaction.atomic():
         resumed = pausing.resume(on_django(), name=queue).get()
-        ring_after_commit([queue] * config().tickets)
+        ring_after_commit({queue: config().tickets})
     return resumed
 
 

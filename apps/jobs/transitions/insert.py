@@ -1,6 +1,7 @@
 """New rows, in the caller's transaction."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,18 +34,35 @@ _INSERT = """
 INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
   created_at, unique_key, tags, payload, payload_version, request_id, cron_id, scheduled_for)
 SELECT v.id, v.type, v.queue, v.priority, CASE WHEN v.due > clock_timestamp() THEN 'scheduled' ELSE 'queued' END,
-  0, v.max_attempts, 0, 0, v.timeout_seconds, v.due, clock_timestamp(), v.unique_key,
-  ARRAY(SELECT jsonb_array_elements_text(v.tags)), v.payload, v.payload_version, v.request_id, v.cron_id, v.scheduled_for
+  0, v.max_attempts, 0, 0, v.timeout_seconds, v.due, clock_timestamp(), v.unique_key, v.tags, v.payload,
+  v.payload_version, v.request_id, v.cron_id, v.scheduled_for
 FROM (
   SELECT u.*, coalesce(u.run_at, clock_timestamp() + u.delay * interval '1 s') AS due
+  FROM ({rows}) u ORDER BY u.number OFFSET 0) v
+ON CONFLICT DO NOTHING
+RETURNING id, CASE WHEN status = 'scheduled' THEN extract(epoch FROM run_at - clock_timestamp())::float8 END AS seconds"""
+
+_INSERT_ANY = _INSERT.format(rows="""
+  SELECT id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
+    ARRAY(SELECT jsonb_array_elements_text(a.tags)) AS tags, request_id, cron_id, scheduled_for, number
   FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
     %(max_attempts)s::int[], %(timeouts)s::float8[], %(payloads)s::jsonb[], %(versions)s::smallint[],
     %(delays)s::float8[], %(run_ats)s::timestamptz[], %(unique_keys)s::text[], %(tags)s::jsonb[],
     %(request_ids)s::text[], %(cron_ids)s::bigint[], %(scheduled_fors)s::timestamptz[]) WITH ORDINALITY
-  AS u(id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
-    tags, request_id, cron_id, scheduled_for, number) ORDER BY u.number OFFSET 0) v
-ON CONFLICT DO NOTHING
-RETURNING id, CASE WHEN status = 'scheduled' THEN extract(epoch FROM run_at - clock_timestamp())::float8 END"""
+  AS a(id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
+    tags, request_id, cron_id, scheduled_for, number)""")
+
+# Ids and payloads come as two texts: to build and to read arrays of thousands of values costs more than the rows.
+_INSERT_ALIKE = f"""
+WITH new AS ({_INSERT.format(rows='''
+  SELECT a.id, %(type)s::text AS type, %(queue)s::text AS queue, %(priority)s::smallint AS priority,
+    %(max_attempts)s::int AS max_attempts, %(timeout)s::float8 AS timeout_seconds, a.payload,
+    %(version)s::smallint AS payload_version, %(delay)s::float8 AS delay, %(run_at)s::timestamptz AS run_at,
+    %(unique_key)s::text AS unique_key, %(tags)s::text[] AS tags, %(request_id)s::text AS request_id,
+    %(cron_id)s::bigint AS cron_id, %(scheduled_for)s::timestamptz AS scheduled_for, a.number
+  FROM ROWS FROM (unnest(%(ids)s::uuid[]), jsonb_array_elements(%(payloads)s::jsonb))
+    WITH ORDINALITY AS a(id, payload, number)''')})
+SELECT count(*), count(*) FILTER (WHERE seconds IS NULL), min(seconds) FROM new"""
 
 _HOLDERS = """
 SELECT DISTINCT ON (unique_key) unique_key, id FROM job
@@ -80,7 +98,38 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
         "cron_ids": [job.cron_id for job in jobs],
         "scheduled_fors": [job.scheduled_for for job in jobs],
     }
-    return Reply(execute(_INSERT, columns), dict)
+    return Reply(execute(_INSERT_ANY, columns), dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of jobs that are alike: how many are new, how many of these are ready, when the next is due."""
+
+    new: int
+    ready: int
+    seconds: float | None
+
+
+def insert_alike(execute: Execute, job: NewJob, *, ids: Sequence[uuid.UUID], payloads: Sequence[str]) -> Reply[Stored]:
+    """Insert rows that differ from `job` in id and payload alone; a row that `insert` would leave out is left out."""
+    params = {
+        "type": job.type,
+        "queue": job.queue,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "timeout": job.timeout_seconds,
+        "version": job.payload_version,
+        "delay": job.delay_seconds,
+        "run_at": job.run_at,
+        "unique_key": job.unique_key,
+        "tags": job.tags,
+        "request_id": job.request_id,
+        "cron_id": job.cron_id,
+        "scheduled_for": job.scheduled_for,
+        "ids": f"{{{','.join(map(str, ids))}}}",
+        "payloads": f"[{','.join(payloads)}]",
+    }
+    return Reply(execute(_INSERT_ALIKE, params), lambda rows: Stored(*rows[0]))
 
 
 def holders(execute: Execute, *, keys: list[str]) -> Reply[dict[str, uuid.UUID]]:

@@ -37,7 +37,8 @@ def database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "latchwork", **options},
+        # A threshold allows prepared statements; Django's own never are, so it holds for those that ask for it alone.
+        "OPTIONS": {"connect_timeout": 5, "application_name": "latchwork", "prepare_threshold": 5, **options},
         "TEST": {"NAME": None},
     }
 

@@ -49,6 +49,47 @@ def test_rings_of_many_threads_for_many_queues_all_arrive(broker):
     assert [config().tickets] * 20 == [broker.llen(f"queue-{number}") for number in range(20)]
 
 
+@pytest.fixture
+def put(monkeypatch):
+    """What went to the broker, ring by ring."""
+    rings, real = [], publisher.ticket.put
+
+    def noted(app, connection, queue, *, count, most):
+        rings.append((queue, count))
+        return real(app, connection, queue, count=count, most=most)
+
+    monkeypatch.setattr(publisher.ticket, "put", noted)
+    return rings
+
+
+def test_a_burst_for_one_queue_becomes_one_ring_after_the_first_and_other_queues_do_not_wait(broker, put, monkeypatch):
+    monkeypatch.setattr(publisher, "REST_SECONDS", 0.5)
+    with brokers.publishing_to(os.environ["BROKER_URL"]) as mine:
+        mine.note("mail", 1)
+        assert mine.flush(5)
+        for _ in range(7):
+            mine.note("mail", 1)
+        mine.note("other", 1)
+        until(lambda: len(put) == 2, message="the other queue is rung")
+        assert [("mail", 1), ("other", 1)] == put
+
+        assert mine.flush(5)
+
+    assert [("mail", 1), ("other", 1), ("mail", 7)] == put
+
+
+def test_the_last_ring_of_a_burst_is_never_lost(broker, put):
+    with brokers.publishing_to(os.environ["BROKER_URL"]) as mine:
+        for _ in range(300):
+            before = len(put)
+            mine.note("mail", 1)
+            mine.note("mail", 1)
+            assert mine.flush(5)
+            assert len(put) > before
+
+    assert 600 == sum(count for _, count in put)
+
+
 def test_more_is_never_put_in_a_line_than_is_configured(broker):
     publishing.ring("mail", count=1_000_000)
 

@@ -1,11 +1,14 @@
 """What is stored of a job, and what is refused."""
 
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pydantic
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.jobs import services as jobs
 from apps.jobs.errors import (
@@ -15,11 +18,23 @@ from apps.jobs.errors import (
     UnknownQueue,
 )
 from apps.jobs.models import Job
-from apps.jobs.services import Options
+from apps.jobs.services import Enqueued, Options
 from tests.support import factories
 from tests.support.factories import TYPE, claim, end, registered, row, settled, worker
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("echo")]
+transactional = pytest.mark.django_db(transaction=True)
+enqueueing = sys.modules[Enqueued.__module__]   # the package offers a function of the module's name
+UNSTORABLE = 666
+
+
+@pytest.fixture
+def picky():
+    """A database that refuses a payload which we do not."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE job ADD CONSTRAINT picky CHECK (payload->>'n' <> '{UNSTORABLE}')")
+        yield
+        cursor.execute("ALTER TABLE job DROP CONSTRAINT picky")
 
 
 class Page(pydantic.BaseModel):
@@ -101,6 +116,79 @@ def test_none_of_many_is_stored_when_one_key_is_taken():
 
 def test_none_at_all_is_none():
     assert [] == jobs.place_many([])
+    assert [] == jobs.enqueue_many(TYPE, [])
+
+
+@transactional
+def test_a_job_outside_any_transaction_costs_one_statement():
+    jobs.enqueue(TYPE, {})   # connects
+    with CaptureQueriesContext(connection) as sent:
+        jobs.enqueue(TYPE, {"n": 1}, tags=["x"])
+        jobs.enqueue_many(TYPE, [{"n": n} for n in range(100)])
+
+    assert 2 == len(sent)
+    assert 102 == Job.objects.count()
+
+
+@transactional
+def test_the_server_plans_it_once_a_connection():
+    for n in range(20):
+        jobs.enqueue(TYPE, {"n": n})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO job %'")
+        plans = cursor.fetchall()
+
+    assert len(plans) == 1
+    assert plans[0][0] >= 20
+
+
+@transactional
+@pytest.mark.usefixtures("picky")
+def test_more_than_one_statement_takes_are_stored_all_or_none(monkeypatch):
+    monkeypatch.setattr(enqueueing, "CHUNK", 10)
+    many = [{"n": n} for n in range(25)]
+    with pytest.raises(IntegrityError):
+        jobs.enqueue_many(TYPE, [*many, {"n": UNSTORABLE}])
+    assert not Job.objects.exists()
+
+    ids = jobs.enqueue_many(TYPE, many)
+
+    assert many == [row(each).payload for each in ids]
+    assert ids == list(Job.objects.order_by("priority", "run_at", "id").values_list("id", flat=True))
+
+
+@transactional
+def test_large_payloads_are_sent_by_several_statements(monkeypatch):
+    monkeypatch.setattr(enqueueing, "CHUNK_CHARACTERS", 1000)
+    many = [{"n": n, "text": "x" * 300} for n in range(10)]
+    jobs.enqueue(TYPE, {})   # connects
+    with CaptureQueriesContext(connection) as sent:
+        ids = jobs.enqueue_many(TYPE, many)
+
+    assert 4 == sum("INSERT INTO job " in each["sql"] for each in sent.captured_queries)
+    assert many == [row(each).payload for each in ids]
+
+
+@transactional
+@pytest.mark.usefixtures("picky")
+def test_what_the_database_refuses_ends_the_callers_transaction_and_not_the_connection():
+    """As any query of Django's that fails in an atomic block."""
+    def begin():
+        with transaction.atomic():
+            jobs.enqueue(TYPE, {})
+            jobs.enqueue(TYPE, {"n": UNSTORABLE})
+
+    with pytest.raises(IntegrityError):
+        begin()
+
+    jobs.enqueue(TYPE, {"n": 1})
+    assert [{"n": 1}] == list(Job.objects.values_list("payload", flat=True))
+
+
+def test_payloads_of_any_form_come_back_as_they_were():
+    forms = [None, [], {"a": 'quote " backslash \\ brace } comma , \n'}, [1, [2, {"b": None}]], "text", 1.5, True, {"ü": "\u2028😀"}]
+
+    assert [{}, *forms[1:]] == [row(each).payload for each in jobs.enqueue_many(TYPE, forms)]
 
 
 def test_a_call_repeated_with_the_same_id_finds_its_own_job():

@@ -14,12 +14,12 @@ from apps.jobs.errors import (
 )
 from apps.jobs.lifecycle import FINISHED, Status
 from apps.jobs.models import Job
-from apps.jobs.services import Options
+from apps.jobs.services import Enqueued, Options
 from tests.support.factories import TYPE, job_in, own_connection, row
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("echo")]
 transactional = pytest.mark.django_db(transaction=True)
-enqueueing = sys.modules[Options.__module__]   # the package offers a function of the module's name
+enqueueing = sys.modules[Enqueued.__module__]   # the package offers a function of the module's name
 
 
 def together(count, act):
