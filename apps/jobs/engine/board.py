@@ -1,13 +1,12 @@
 """Shared memory of a worker: made before the pool forks, written by the main process, read by the children."""
 
 import mmap
-import struct
 from enum import IntEnum
 
 from core import clock
 
 PLACES = 16384   # all trays full, and as many again alone
-_DEADLINE = struct.Struct("d")
+_PLACES_AT = 8   # after the deadline
 
 
 class Word(IntEnum):
@@ -27,21 +26,23 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _DEADLINE.size + PLACES)
+        self._memory = mmap.mmap(-1, _PLACES_AT + PLACES)
+        # Not struct.pack_into(): it writes zeros before the value, and a child would read that the lease has ended.
+        self._deadline = memoryview(self._memory)[:_PLACES_AT].cast("d")
         self._free = list(range(PLACES))
 
     def trust_until(self, deadline: float) -> None:
         """Say until when, on `clock.elapsed`, this worker may believe that its jobs are its own."""
-        _DEADLINE.pack_into(self._memory, 0, deadline)
+        self._deadline[0] = deadline
 
     def trusted(self) -> bool:
         """Return whether the lease may still be believed."""
-        return bool(clock.elapsed() < _DEADLINE.unpack_from(self._memory, 0)[0])
+        return clock.elapsed() < self._deadline[0]
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""
         place = self._free.pop()
-        self._memory[_DEADLINE.size + place] = Word.GO_ON
+        self._memory[_PLACES_AT + place] = Word.GO_ON
         return place
 
     def give(self, place: int) -> None:
@@ -50,8 +51,8 @@ class Board:
 
     def say(self, place: int, word: Word) -> None:
         """Say something to the job at a place."""
-        self._memory[_DEADLINE.size + place] = word
+        self._memory[_PLACES_AT + place] = word
 
     def read(self, place: int) -> Word:
         """Return what was last said to the job at a place."""
-        return Word(self._memory[_DEADLINE.size + place])
+        return Word(self._memory[_PLACES_AT + place])

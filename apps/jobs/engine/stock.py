@@ -98,8 +98,8 @@ class Stock:
     def take(self, free: int, *, together: bool) -> list[Claim]:
         """Take the rows of the next hand-over: the first, and of its type as many as make a few milliseconds' work.
 
-        Never more than a fair share of the free slots; alone, unless `together`, and what nobody has measured yet, what its type wants alone,
-        and what was running when a process died.
+        Never more than a fair share of the free slots. Alone goes, besides everything unless `together`: what nobody
+        has measured yet, what its type wants alone, and what was running when a process died.
         """
         first = self.rows.popleft()
         pace = self._pace.get(first.type)

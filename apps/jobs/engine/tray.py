@@ -18,8 +18,10 @@ from core import clock
 
 SIZE = 1024 * 1024
 TRAYS = 64
-_NUMBER, _TIME = struct.Struct("I"), struct.Struct("d")   # native and aligned: written and read whole
-_BEGUN, _ENDED, _LIMIT, _OPENED, _SINCE, _DATA = 0, 4, 8, 16, 24, 32
+_LENGTH = struct.Struct("I")
+_BEGUN, _ENDED, _LIMIT = range(3)   # among the numbers
+_OPENED, _SINCE = range(2)          # among the times
+_TIMES_AT, _DATA = 16, 32
 
 
 class Tray:
@@ -27,6 +29,9 @@ class Tray:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, SIZE)
+        # Not struct.pack_into(): it writes zeros before the value, and the other process would read them.
+        self._numbers = memoryview(self._memory)[:_TIMES_AT].cast("I")
+        self._times = memoryview(self._memory)[_TIMES_AT:_DATA].cast("d")
         self._barrier = Lock()
         self._end = self._read_to = _DATA    # where the child writes next; where the main process reads next
 
@@ -35,16 +40,16 @@ class Tray:
     def lay(self, jobs: int) -> None:
         """Lay out a hand-over of so many jobs."""
         self._memory[:_DATA] = bytes(_DATA)
-        _NUMBER.pack_into(self._memory, _LIMIT, jobs)
+        self._numbers[_LIMIT] = jobs
         self._read_to = _DATA
 
     def begun(self) -> int:
         """Return how many jobs were begun."""
-        return int(_NUMBER.unpack_from(self._memory, _BEGUN)[0])
+        return self._numbers[_BEGUN]
 
     def ended(self) -> int:
         """Return how many jobs have ended."""
-        return int(_NUMBER.unpack_from(self._memory, _ENDED)[0])
+        return self._numbers[_ENDED]
 
     def running(self) -> tuple[int, float] | None:
         """Return the number of the job that runs and for how many seconds it has; None when none does.
@@ -55,7 +60,7 @@ class Tray:
             pass
         while True:
             begun = self.begun()
-            since = float(_TIME.unpack_from(self._memory, _SINCE)[0])
+            since = self._times[_SINCE]
             if begun <= self.ended():
                 return None
             if begun == self.begun():   # else the time may be that of the next one
@@ -63,15 +68,15 @@ class Tray:
 
     def open_seconds(self) -> float:
         """Return how long ago the child has opened it; 0 while it has not."""
-        opened = float(_TIME.unpack_from(self._memory, _OPENED)[0])
+        opened = self._times[_OPENED]
         return max(0.0, clock.elapsed() - opened) if opened else 0.0
 
     def take(self, seen: int) -> list[Any]:
         """Return what was told of jobs that have ended since `seen` of them had."""
         told = []
         for _ in range(self.ended() - seen):
-            length = _NUMBER.unpack_from(self._memory, self._read_to)[0]
-            start = self._read_to + _NUMBER.size
+            length = _LENGTH.unpack_from(self._memory, self._read_to)[0]
+            start = self._read_to + _LENGTH.size
             told.append(pickle.loads(self._memory[start:start + length]))  # noqa: S301  written by our own child
             self._read_to = start + length
         return told
@@ -81,8 +86,8 @@ class Tray:
 
         Never raises what an earlier one has left: a child that is about to hear no has already counted the job.
         """
-        limit = int(_NUMBER.unpack_from(self._memory, _LIMIT)[0])
-        _NUMBER.pack_into(self._memory, _LIMIT, min(limit, self.begun()))
+        limit = self._numbers[_LIMIT]
+        self._numbers[_LIMIT] = min(limit, self.begun())
         with self._barrier:
             return self.begun()
 
@@ -91,32 +96,32 @@ class Tray:
     def open(self) -> None:
         """Begin to write; the main process has laid it out."""
         self._end = _DATA
-        _TIME.pack_into(self._memory, _OPENED, clock.elapsed())
+        self._times[_OPENED] = clock.elapsed()
 
     def begin(self, number: int) -> bool:
         """Begin the job of that number (from 0); False when it was recalled, and must not be begun."""
-        _TIME.pack_into(self._memory, _SINCE, clock.elapsed())
-        _NUMBER.pack_into(self._memory, _BEGUN, number + 1)
+        self._times[_SINCE] = clock.elapsed()
+        self._numbers[_BEGUN] = number + 1
         with self._barrier:
-            allowed = number < _NUMBER.unpack_from(self._memory, _LIMIT)[0]
+            allowed = number < self._numbers[_LIMIT]
         if not allowed:
             self.leave(number)
-        return bool(allowed)
+        return allowed
 
     def leave(self, number: int) -> None:
         """Take back that the job of that number was begun: its handler was not called."""
-        _NUMBER.pack_into(self._memory, _BEGUN, number)
+        self._numbers[_BEGUN] = number
 
     def end(self, told: Any) -> bool:
         """Tell how a job ended; False when there is no room for it here."""
         data = pickle.dumps(told, protocol=5)
-        if self._end + _NUMBER.size + len(data) > SIZE:
+        if self._end + _LENGTH.size + len(data) > SIZE:
             return False
-        _NUMBER.pack_into(self._memory, self._end, len(data))
-        start = self._end + _NUMBER.size
+        _LENGTH.pack_into(self._memory, self._end, len(data))
+        start = self._end + _LENGTH.size
         self._memory[start:start + len(data)] = data
         self._end = start + len(data)
-        _NUMBER.pack_into(self._memory, _ENDED, self.ended() + 1)   # after the data: it is what makes them be read
+        self._numbers[_ENDED] = self.ended() + 1   # after the data: it is what makes them be read
         return True
 
 

@@ -1,11 +1,13 @@
 """What a worker fetches next: a clock that the test sets, and nobody else."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from apps.jobs import registry
 from apps.jobs.engine import stock as stocks
 from apps.jobs.engine.stock import FULL_SECONDS, LOOK_SECONDS, MOST, PATIENCE_SECONDS, RUNG_SECONDS, Stock
 from apps.jobs.transitions.fetch import HEAD, Claim
@@ -209,3 +211,49 @@ def test_serving_a_queue_twice_keeps_its_line(stock):
     stock.serve("q")
 
     assert line is stock.lines["q"]
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """The type of `rows`, whose `batch` the test may set."""
+    made = SimpleNamespace(batch=100)
+    monkeypatch.setattr(registry, "find", lambda name: made)
+    return made
+
+
+def numbers(claims):
+    return [claim.fence for claim in claims]
+
+
+def test_short_jobs_of_one_type_are_taken_together_as_far_as_their_time_goes(stock, known):
+    stock.rows.extend(rows(60))
+    stock.ended("t.t", 0.002)
+
+    assert list(range(25)) == numbers(stock.take(1, together=True))
+    assert list(range(25, 60)) == numbers(stock.rows)
+
+
+def test_what_nobody_has_measured_is_taken_alone(stock, known):
+    stock.rows.extend(rows(9))
+    stock.ended("t.t", 0.0)   # killed: nobody knows how long it would have taken
+
+    assert [0] == numbers(stock.take(1, together=True))
+
+
+@pytest.mark.parametrize(("together", "batch", "expected"), [(False, 100, 1), (True, 1, 1), (True, 3, 3), (True, 100, 5)])
+def test_no_more_are_taken_than_the_type_wants_and_than_is_fair_to_the_other_slots(stock, known, together, batch, expected):
+    known.batch = batch
+    stock.rows.extend(rows(10))
+    stock.ended("t.t", 0.0005)
+
+    assert expected == len(stock.take(2, together=together))
+
+
+def test_what_ran_when_a_process_died_travels_with_nobody(stock, known):
+    first, second, third, other = rows(4)
+    stock.rows.extend([first, replace(second, rescues=1), replace(other, type="o.o"), third])
+    stock.ended("t.t", 0.0005)
+
+    assert [0, 2] == numbers(stock.take(1, together=True))
+    assert [1] == numbers(stock.take(1, together=True))
+    assert [3] == numbers(stock.rows)

@@ -1,0 +1,164 @@
+"""A hand-over of several jobs as the main process holds it: what is settled, what goes back, and its tray once."""
+
+from types import SimpleNamespace
+
+import pytest
+from celery.exceptions import TaskRevokedError
+from celery.worker.request import Request
+
+from apps.jobs.engine import request as requests
+from apps.jobs.engine.board import Board
+from apps.jobs.engine.poolside import _packed
+from apps.jobs.engine.request import Message, TogetherRequest
+from apps.jobs.engine.tray import Trays
+from apps.jobs.lifecycle import AttemptOutcome
+from apps.jobs.transitions.settle import Ending
+from config.celery import app
+from core import clock
+from tests.jobs.engine.test_stock import rows
+
+
+class Book:
+    """Notes what it is told."""
+
+    threads, pool = False, None
+
+    def __init__(self):
+        self.settled, self.restocked, self.returned, self.freed_requests = {}, [], [], []
+
+    def settle(self, attempt, ending):
+        self.settled[attempt.claim.fence] = ending.outcome
+
+    def restock(self, claims):
+        self.restocked += [claim.fence for claim in claims]
+
+    def give_back_claims(self, claims):
+        self.returned += [claim.fence for claim in claims]
+
+    def freed(self, request):
+        self.freed_requests.append(request)
+
+
+@pytest.fixture
+def lent(monkeypatch):
+    trays, board = Trays(count=2), Board()
+    board.trust_until(clock.elapsed() + 60)
+    monkeypatch.setattr(requests, "TRAYS", trays)
+    monkeypatch.setattr(requests, "BOARD", board)
+    return trays
+
+
+@pytest.fixture
+def made(lent):
+    kind = type("Together", (TogetherRequest, Request), {"book": Book()})
+    message = Message(rows(5))
+    task = SimpleNamespace(
+        ignore_result=True, acks_late=False, send_events=False, soft_time_limit=None, time_limit=None, request_stack=None,
+        backend=SimpleNamespace(mark_as_revoked=lambda *_, **__: None), name=message.task,
+    )
+    return kind(
+        message, app=app, hostname="h", task=task, headers=message.headers, decoded=True, body=message.payload,
+        on_ack=Message.done, on_reject=Message.done,
+    )
+
+
+def run(request, count):
+    """Do what a child does with so many of its jobs."""
+    request.tray.open()
+    for number, attempt in enumerate(request.attempts[:count]):
+        request.tray.begin(number)
+        request.tray.end(_packed(Ending(
+            id=attempt.claim.id, fence=attempt.claim.fence, outcome=AttemptOutcome.COMPLETED, seconds=0.001,
+        )))
+
+
+def test_a_hand_over_that_is_over_twice_returns_its_tray_once(made, lent):
+    made.returned()
+    made.returned()
+    numbers = {lent.get(), lent.get()}
+
+    assert {0, 1} == numbers
+    assert [made] == made.book.freed_requests
+
+
+def test_what_was_given_back_while_it_waited_for_a_slot_is_not_given_to_the_pool(made):
+    for attempt in made.attempts[1:3]:
+        attempt.end(AttemptOutcome.RELEASED)
+    made.execute_using_pool(SimpleNamespace(apply_async=lambda *_, **__: None))
+    given = [fence for _, fence, *_ in made.request_dict["jobs"][1]]
+
+    assert [0, 3, 4] == given
+    assert [True, True, True, False] == [made.tray.begin(number) for number in range(4)]
+
+
+def test_a_hand_over_that_was_given_back_whole_never_reaches_the_pool(made, lent):
+    made.end(AttemptOutcome.RELEASED)
+    with pytest.raises(TaskRevokedError):
+        made.execute_using_pool(None)
+
+    assert {0, 1} == {lent.get(), lent.get()}
+
+
+def test_a_revoke_in_celery_cancels_what_runs_and_nothing_else(made):
+    run(made, 2)
+    made.tray.begin(2)
+    made._revoke()
+
+    completed, cancelled = AttemptOutcome.COMPLETED, AttemptOutcome.CANCELLED
+    assert {0: completed, 1: completed, 2: cancelled} == made.book.settled
+    assert [3, 4] == made.book.restocked
+
+
+def test_a_stop_believes_what_has_ended_and_lets_nothing_more_begin(made):
+    run(made, 2)
+    made.tray.begin(2)
+    made.stop()
+
+    completed, stopped = AttemptOutcome.COMPLETED, AttemptOutcome.STOPPED
+    assert {0: completed, 1: completed, 2: stopped} == made.book.settled
+    assert [3, 4] == made.book.restocked
+    assert False is made.tray.begin(3)
+
+
+def test_a_process_is_ended_only_for_what_it_runs_and_begins_nothing_meanwhile(made, monkeypatch):
+    ended = []
+    monkeypatch.setattr(type(made), "terminate", lambda self, pool, number: ended.append(number), raising=False)
+    run(made, 1)
+    made.tray.begin(1)
+    made.kill(made.attempts[0])   # has ended
+    made.kill(made.attempts[3])   # was not begun
+    before = list(ended)
+    made.kill(made.attempts[1])
+
+    assert [] == before
+    assert 1 == len(ended)
+    assert [2, 3, 4] == made.book.restocked
+    assert False is made.tray.begin(2)
+
+
+def test_a_death_charges_what_ran(made):
+    run(made, 2)
+    made.tray.begin(2)
+    made._broke(SystemExit(1))
+
+    completed = AttemptOutcome.COMPLETED
+    assert {0: completed, 1: completed, 2: AttemptOutcome.WORKER_LOST} == made.book.settled
+    assert [3, 4] == made.book.restocked
+
+
+def test_a_death_between_two_jobs_charges_nobody(made):
+    run(made, 2)
+    made._broke(SystemExit(1))
+
+    assert {AttemptOutcome.COMPLETED} == set(made.book.settled.values())
+    assert [2, 3, 4] == made.book.restocked
+
+
+def test_a_hand_over_that_takes_long_lets_go_of_what_is_not_begun(made, monkeypatch):
+    run(made, 2)
+    made.sweep()
+    early = list(made.book.returned)
+    monkeypatch.setattr(requests, "SLOW_SECONDS", 0.0)
+    made.sweep()
+
+    assert ([], [2, 3, 4]) == (early, made.book.returned)
