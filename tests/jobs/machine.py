@@ -181,7 +181,7 @@ class Fleet(RuleBasedStateMachine):
             if row and not any(key[0] == job_id and self.holds(key) for key in endings):
                 assert row == after[job_id], "a refused or repeated settle has changed a row"
         assert (stale, held) == (set(said.stale), set(said.held))
-        self.truth.refused += len(stale)
+        self.truth.refused |= {(*key, me.id) for key in stale}   # a repeated one is told again and kept once
 
     def completes(self, who, pick, commits):
         """Complete in the handler's own transaction."""
@@ -311,7 +311,8 @@ class Fleet(RuleBasedStateMachine):
         for row in after.values():
             counted[row["status"]] += 1
         assert counted == selectors.by_status()
-        assert self.truth.refused == StaleWrite.objects.count()
+        assert self.truth.refused == {
+            (str(row.job_id), row.fence, row.worker_id) for row in StaleWrite.objects.all()}
         self.before = after
 
     # How the rules see the world

@@ -1,5 +1,6 @@
 """What must be true of jobs' rows whatever happens, said a second time and independently of the SQL."""
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +49,8 @@ class Truth:
     failures: dict[str, int] = field(default_factory=dict)
     rescues: dict[str, int] = field(default_factory=dict)
     greatest_fence: int = 0
-    refused: int = 0
+    refused: set[tuple[str, int, uuid.UUID | None]] = field(default_factory=set)
+    """What the ledger holds: job, fence and worker."""
     pruned: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FINISHED, 0))
 
     def enqueued(self, job_id: str) -> None:

@@ -53,6 +53,11 @@ CASE WHEN {outcome} = 'completed' THEN 'completed'
      ELSE 'queued' END"""
 """Where an ending leads. A running job that is to be cancelled never goes back to any queue."""
 
+# A job is found by its id: the planner, who thinks that next to none is running, would else read all that are, and all
+# that were since the last vacuum; hence the status as an expression, which no index answers. For the same reason nothing
+# is joined to `won`: what it took to be one row it would compare each with each.
+_RUNNING = f"j.status || '' = '{Status.RUNNING.value}'"
+
 _SETTLE = f"""
 WITH v AS MATERIALIZED (
   SELECT DISTINCT ON (id, fence) * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(outcomes)s::text[],
@@ -60,7 +65,7 @@ WITH v AS MATERIALIZED (
   WITH ORDINALITY AS v(id, fence, outcome, result, error, delay, until, seconds, number) ORDER BY id, fence, number),
 e AS MATERIALIZED (
   SELECT v.*, j.type, j.queue, j.attempt, j.started_at, j.worker_id, {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
-  FROM v JOIN job j ON j.id = v.id AND j.fence = v.fence AND j.status = 'running'
+  FROM v JOIN job j ON j.id = v.id AND j.fence = v.fence AND {_RUNNING}
   ORDER BY v.id FOR NO KEY UPDATE OF j SKIP LOCKED),
 won AS (
   UPDATE job j SET status = e.next,
@@ -74,26 +79,26 @@ won AS (
     run_at = CASE WHEN e.next IN ('retrying', 'scheduled')
       THEN coalesce(e.until, clock_timestamp() + e.delay * interval '1 s') ELSE j.run_at END,
     finished_at = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN clock_timestamp() END
-  FROM e WHERE j.id = e.id RETURNING j.id),
+  FROM e WHERE j.id = e.id RETURNING e.*),
 kept AS (
   INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)
-  SELECT e.id, e.attempt, e.fence, e.worker_id, e.outcome, e.error, e.started_at, clock_timestamp()
-  FROM e JOIN won USING (id) WHERE e.outcome NOT IN ('completed', 'released')
+  SELECT id, attempt, fence, worker_id, outcome, error, started_at, clock_timestamp()
+  FROM won WHERE outcome NOT IN ('completed', 'released')
   ON CONFLICT DO NOTHING),
 counted AS (
-  SELECT e.type, e.queue, CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN e.next ELSE e.outcome END AS event, e.seconds
-  FROM e JOIN won USING (id) WHERE e.outcome <> 'released' OR e.next IN ({quoted(*FINISHED)})),
+  SELECT type, queue, CASE WHEN next IN ({quoted(*FINISHED)}) THEN next ELSE outcome END AS event, seconds
+  FROM won WHERE outcome <> 'released' OR next IN ({quoted(*FINISHED)})),
 {TALLY},
+refused AS (
+  SELECT * FROM v WHERE NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)),
 stale AS (
   INSERT INTO job_stale_write (job_id, fence, worker_id, outcome, at)
-  SELECT v.id, v.fence, %(worker)s, v.outcome, clock_timestamp() FROM v
-  WHERE NOT EXISTS (SELECT FROM job j WHERE j.id = v.id AND j.fence = v.fence)
-    AND NOT EXISTS (SELECT FROM job_stale_write s WHERE s.job_id = v.id AND s.fence = v.fence AND s.worker_id = %(worker)s)
-  RETURNING job_id, fence)
-SELECT job_id::text, fence, true FROM stale
+  SELECT id, fence, %(worker)s, outcome, clock_timestamp() FROM refused r
+  WHERE NOT EXISTS (SELECT FROM job_stale_write s WHERE s.job_id = r.id AND s.fence = r.fence AND s.worker_id = %(worker)s))
+SELECT id::text, fence, true FROM refused
 UNION ALL
 SELECT v.id::text, v.fence, false FROM v JOIN job j USING (id, fence)
-WHERE j.status = 'running' AND NOT EXISTS (SELECT FROM won WHERE won.id = v.id)"""
+WHERE {_RUNNING} AND v.id NOT IN (SELECT id FROM won)"""
 
 
 def settle(execute: Execute, endings: list[Ending], *, worker: uuid.UUID, rescue_cap: int) -> Reply[Settled]:

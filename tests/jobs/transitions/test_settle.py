@@ -361,3 +361,13 @@ def test_progress_is_written_under_the_fence_only():
 
     assert not settle.report(on_django(), job_id=job_id, fence=first.fence, progress='{"done": 2}')
     assert row(job_id).progress is None
+
+
+def test_a_repeated_settle_that_is_refused_is_told_again_and_kept_once():
+    job_id, old, first = begun()
+    taken_over(first)
+
+    told = [settled(old, end(first)).stale for _ in range(2)]
+
+    assert [[(str(job_id), first.fence)]] * 2 == told
+    assert 1 == StaleWrite.objects.count()
