@@ -73,6 +73,7 @@ class JobType:
     timeout: timedelta
     retry: RetryPolicy
     batch: int
+    result: bool
 
     @property
     def description(self) -> str:
@@ -131,11 +132,13 @@ def job_type(
     timeout: timedelta = timedelta(minutes=5),
     retry: RetryPolicy | None = None,
     batch: int = 100,
+    result: bool = True,
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
     Short jobs are handed to a process several at a time, at most `batch`; give 1 for a type that must have its own.
-    Raise `payload_version` when old workers cannot read the new payload: they will leave such rows to new ones.
+    With `result=False` what the handler returns is not stored. Raise `payload_version` when old workers cannot read the
+    new payload: they will leave such rows to new ones.
     """
     if not NAME.fullmatch(name):
         msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
@@ -152,7 +155,7 @@ def job_type(
             raise DuplicateJobType(name)
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
-            priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch,
+            priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
         )
         return handler
 

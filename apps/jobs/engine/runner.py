@@ -88,7 +88,8 @@ def _returned(work: Assignment, job_type: JobType, value: object) -> Report:  # 
             return Report(_ending(work, AttemptOutcome.DISCARDED, error=error_text("Discard", reason)))
         case _:
             return Report(Ending(
-                id=work.id, fence=work.fence, outcome=AttemptOutcome.COMPLETED, result=storable(value),
+                id=work.id, fence=work.fence, outcome=AttemptOutcome.COMPLETED,
+                result=storable(value) if job_type.result else None,
             ))
 
 

@@ -281,3 +281,10 @@ def test_progress_in_a_tight_loop_is_written_seldom_but_its_end_always(held, mon
 
     assert len(written) < 50
     assert {"done": 500, "total": 500, "note": "n" * 500} == factories.row(held.id).progress
+
+
+def test_a_type_without_results_stores_none_of_what_its_handler_returns(board):
+    kept, left = (run(lambda job, payload: {"large": 1}, board, result=result).ending for result in (True, False))
+
+    assert ('{"large":1}', None) == (kept.result, left.result)
+    assert [AttemptOutcome.COMPLETED] * 2 == [kept.outcome, left.outcome]
