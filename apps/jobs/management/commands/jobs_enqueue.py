@@ -11,7 +11,7 @@ from apps.jobs.management import facts
 from apps.jobs.management.arguments import document, duration, moment, number
 from apps.jobs.management.output import MutatingCommand, Refused, printable
 from apps.jobs.models import Job
-from apps.jobs.services.enqueue import CONFLICTS
+from apps.jobs.services.options import CONFLICTS
 from core import clock
 
 LOOKS_EVERY_SECONDS = 0.1
