@@ -10,6 +10,8 @@ from django.db.models import F, Q
 from apps.jobs.lifecycle import DUE, FINISHED, AttemptOutcome, Status
 from core.ids import uuid7
 
+UNUSUAL = (Status.DEAD_LETTER, Status.CANCELLED, Status.RETRYING, Status.SCHEDULED)
+
 
 class Job(models.Model):
     """One unit of work: at once the record, the place in the queue, and the outbox of its own ring."""
@@ -52,9 +54,10 @@ class Job(models.Model):
             models.Index(F("worker_id"), name="job_held", condition=Q(status=Status.RUNNING)),
             # What lists and retention ask for.
             models.Index(F("created_at"), F("id"), name="job_by_created"),
-            models.Index(F("status"), F("created_at"), F("id"), name="job_by_status"),
-            models.Index(F("type"), F("created_at"), F("id"), name="job_by_type"),
-            models.Index(F("queue"), F("created_at"), F("id"), name="job_by_queue"),
+            # Usual statuses are found by the newest of all or by the hot indexes; what changes status seldom enters here.
+            models.Index(F("status"), F("created_at"), F("id"), name="job_unusual", condition=Q(status__in=UNUSUAL)),
+            # One for both: a rare type or queue is found here, a common one among the newest.
+            models.Index(F("type"), F("queue"), F("created_at"), F("id"), name="job_by_kind"),
             models.Index(F("finished_at"), name="job_finished", condition=Q(finished_at__isnull=False)),
             GinIndex(fields=["tags"], name="job_tags", condition=~Q(tags=[])),
         ]
