@@ -12,6 +12,7 @@ class Body(pydantic.BaseModel):
     number: int
     enqueued: float
     length_ms: float = 0
+    padding: str = ""
 
 
 @job_type(NAME, payload=Body, queue=QUEUE)

@@ -21,6 +21,6 @@ app.conf.update(
 
 
 @app.task(name="plain.job")
-def run(number: int, enqueued: float, length_ms: float) -> None:
+def run(number: int, enqueued: float, length_ms: float, _padding: str = "") -> None:
     """Stamp the moment it starts."""
     stamps.body(number, enqueued, length_ms)

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from bench import page
 from bench.options import Options
 from bench.results import Line, Record, Results, shown
 from bench.stage import ROOT, Stage
@@ -42,6 +43,7 @@ def write(results: Results, options: Options, stage: Stage) -> Path:
     head = "\n".join(f"{name}: {value}" for name, value in facts["machine"].items())
     text = "\n".join((head, "", *NOTES, "", table(results), ""))
     (folder / "report.txt").write_text(text, encoding="utf-8")
+    page.write(folder)
     for name in ("statements.csv", "workers.log"):
         if (stage.folder / name).exists():
             shutil.copy(stage.folder / name, folder / name)

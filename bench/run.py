@@ -38,11 +38,12 @@ class Run:
 
 def measure(options: Options, stage: Stage, results: Results) -> None:
     """Run the parts that were asked for."""
-    from bench.parts import delayed, drain, enqueue, idle, latency, memory, recovery  # noqa: PLC0415  as systems
+    from bench.parts import churn, delayed, drain, enqueue, growth, idle, latency, memory, recovery  # noqa: PLC0415  as systems
 
     parts: dict[str, Callable[[Run], None]] = {
         "enqueue": enqueue.run, "drain": drain.run, "latency": latency.run, "delayed": delayed.run,
         "memory": memory.run, "idle": idle.run, "recovery": recovery.run,
+        "growth": growth.run, "churn": churn.run,
     }
     run = Run(
         options=options, stage=stage, results=results, latchwork=Latchwork(stage), alone=Alone(stage), plain=Plain(stage),

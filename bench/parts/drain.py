@@ -33,30 +33,30 @@ def run(run: Run) -> None:
         for layout in run.options.layouts:
             turn = number % len(cases)
             for system, how in (*cases[turn:], *cases[:turn]):
-                metrics = drain(run, system, layout, how=how, jobs=run.options.jobs)
+                metrics = drain(run, system, layout, how=how, jobs=run.options.jobs, backlog=run.options.backlog)
                 run.results.note(
                     part="drain", case=how, layout=str(layout), system=system.name, number=number, metrics=metrics,
                 )
 
 
-def drain(run: Run, system: System, layout: Layout, *, how: str, jobs: int) -> dict[str, float]:
-    """Measure one drain."""
+def drain(run: Run, system: System, layout: Layout, *, how: str, jobs: int, backlog: int = 0) -> dict[str, float]:
+    """Measure one drain, with so many more jobs behind it."""
     system.purge()
     with fleet.workers(system, layout, pool=run.options.pool, log=run.log, environment=LEASE) as crew:
         fleet.warm(system, crew, layout, pool=run.options.pool, log=run.log)
         crew.freeze()
-        if run.options.backlog and isinstance(system, Latchwork):
-            system.wait_behind(run.options.backlog)
+        if backlog and isinstance(system, Latchwork):
+            system.wait_behind(backlog)
         _fill(system, how=how, jobs=jobs, length_ms=run.options.job_ms)
         statements.reset(run)
-        before = _spent(run, crew)
+        before = spent(run, crew)
         since = time.monotonic()
         crew.thaw()
         _wait(system, jobs=jobs, records=jobs * (2 if run.options.job_ms else 1))
         took = time.monotonic() - since
-        spent = [after - earlier for after, earlier in zip(_spent(run, crew), before, strict=True)]
+        used = [after - earlier for after, earlier in zip(spent(run, crew), before, strict=True)]
         statements.keep(run, f"drain {layout} {system.name} {how}")
-    main, children, servers = (each / jobs * 1e6 for each in spent)
+    main, children, servers = (each / jobs * 1e6 for each in used)
     return {
         "jobs_per_s": jobs / took,
         "worker_us_per_job": main + children,
@@ -95,6 +95,7 @@ def _wait(system: System, *, jobs: int, records: int) -> None:
         time.sleep(0.005)
 
 
-def _spent(run: Run, crew: Fleet) -> tuple[float, float, float]:
+def spent(run: Run, crew: Fleet) -> tuple[float, float, float]:
+    """Return the CPU seconds of the workers' main processes, of their children and of the servers so far."""
     pids = [server.process.pid for server in run.stage.servers if server.process]
     return crew.main_cpu(), crew.child_cpu(), fleet.cpu(fleet.tree(pids))
