@@ -99,7 +99,7 @@ def curves(lines: Sequence[Curve], *, title: str, x_log: bool = False, x_name: s
     points = [point for line in lines for point in line.points]
     steps = sorted({x for x, _ in points})
     ticks = linear_ticks(max((y for _, y in points), default=1))
-    left, right, bottom, top = 52.0, HALF - 12.0, 178.0, 10.0
+    left, right, bottom, top = 52.0, HALF - 30.0, 178.0, 10.0   # at the right half a number stands over
 
     def across(x: float) -> float:
         of = math.log10 if x_log else float

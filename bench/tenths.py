@@ -39,6 +39,6 @@ def verdict(found: Mapping[str, float]) -> str:
     """Say whether the last tenth is within the bound of the first, and if not, what is not."""
     beyond = {name: value for name, value in found.items() if abs(value - 1) > BOUND}
     if not beyond:
-        return f"the last tenth is within {BOUND:.0%} of the first"
+        return f"the last tenth is within {BOUND * 100:.0f} % of the first"
     told = ", ".join(f"{name.removesuffix('_ratio')} {value:.2f}" for name, value in sorted(beyond.items()))
-    return f"the last tenth is NOT within {BOUND:.0%} of the first: {told}"
+    return f"the last tenth is NOT within {BOUND * 100:.0f} % of the first: {told}"
