@@ -17,7 +17,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # so that servers and files go as they do after Ctrl-C
     results = Results()
     results.say("starting PostgreSQL and Valkey of our own, and migrating")
-    with stage.built(statements=asked.statements or "churn" in asked.parts) as built:
+    statements = asked.statements or "churn" in asked.parts
+    with stage.built(statements=statements, settings=dict(asked.postgres)) as built:
         from bench import run  # noqa: PLC0415  needs Django, which the stage has set up
 
         try:

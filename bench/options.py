@@ -46,6 +46,7 @@ class Options:
     growth_bytes: tuple[int, ...]
     churn_jobs: int
     pin_seconds: float
+    postgres: tuple[tuple[str, str], ...]
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -77,12 +78,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "--pin", type=float, nargs="?", const=PIN_SECONDS, default=0.0, metavar="SECONDS",
         help=f"also churn while another connection pins xmin, for so long ({PIN_SECONDS:.0f} without a number)",
     )
+    parser.add_argument(
+        "--postgres", type=_setting, action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of PostgreSQL to try, such as autovacuum_naptime=10s; may be repeated",
+    )
     found = parser.parse_args(arguments)
     return Options(
         parts=found.only, jobs=found.jobs, rounds=found.rounds, pool=found.pool, layouts=found.layout,
         job_ms=found.job_ms, samples=found.samples, idle_seconds=found.idle_seconds,
         statements=found.statements, backlog=found.backlog, growth_backlogs=found.growth_backlogs,
         growth_workers=found.growth_workers, growth_bytes=found.growth_bytes, churn_jobs=found.churn_jobs, pin_seconds=found.pin,
+        postgres=tuple(found.postgres),
     )
 
 
@@ -100,6 +106,14 @@ def _layouts(text: str) -> tuple[Layout, ...]:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted({_positive(word) for word in text.split(",")}))
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        msg = f"{text!r} is no setting: NAME=VALUE"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
 
 
 def _tenfold(text: str) -> int:

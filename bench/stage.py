@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def built(*, statements: bool) -> Iterator[Stage]:
+def built(*, statements: bool, settings: Mapping[str, str]) -> Iterator[Stage]:
     """Start everything and set Django up in this process, which is the producer of both systems."""
     cache = ROOT / ".cache"
     cache.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache))
-    postgres = Postgres(data_dir=folder, settings=STATEMENTS if statements else None)
+    postgres = Postgres(data_dir=folder, settings={**(STATEMENTS if statements else {}), **settings})
     valkey = Valkey(data_dir=folder)
     file = (MEMORY if MEMORY.is_dir() else folder) / f"{folder.name}.stamps"
     file.touch()

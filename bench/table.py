@@ -29,7 +29,7 @@ FIGURES = (
 GROWTH = (("backlog", "jobs behind"), ("workers", "workers"), ("payload", "bytes of payload"))
 CHURN = (
     ("all_us_per_job", "CPU of workers and servers, µs a job"), ("postgres_us_per_job", "PostgreSQL's statements, µs a job"),
-    ("hot_indexes_mib", "hot indexes, MiB"), ("table_mib", "table, MiB"), ("dead_tuples", "dead tuples"),
+    ("hot_indexes_mib", "hot indexes, MiB"), ("table_mib", "table, MiB"), ("dead_tuples", "dead tuples"), ("autovacuums", "autovacuums of the table so far"),
 )
 
 

@@ -9,6 +9,9 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
 
 from bench import fleet, tenths
 from bench.fleet import Fleet
@@ -25,9 +28,10 @@ PAUSE_SECONDS = 0.005
 SIZES = """
 SELECT (SELECT sum(pg_relation_size(name)) FROM unnest('{job_ready,job_due,job_held}'::regclass[]) AS name) / 1048576.0,
   pg_indexes_size('job') / 1048576.0, pg_table_size('job') / 1048576.0,
-  (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'job'),
-  coalesce((SELECT max(age(backend_xmin)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()), 0)"""
-METRICS = ("hot_indexes_mib", "indexes_mib", "table_mib", "dead_tuples", "xmin_age")
+  n_dead_tup, autovacuum_count,
+  coalesce((SELECT max(age(backend_xmin)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()), 0)
+FROM pg_stat_user_tables WHERE relname = 'job'"""
+METRICS = ("hot_indexes_mib", "indexes_mib", "table_mib", "dead_tuples", "autovacuums", "xmin_age")
 
 
 @dataclass(slots=True)
@@ -97,8 +101,9 @@ def run(run: Run) -> None:
 
 def _measured(run: Run, crew: Fleet, pin: Pin, *, case: str) -> Iterator[dict[str, float]]:
     stream = Stream(run)
-    started = stream.until(1)   # returns once as many wait as always will
+    started = stream.until(2 * WAITING)   # until as many wait as always will, and the workers know how short these jobs are
     with run.stage.postgres.connect() as connection:
+        vacuums = _sizes(connection)["autovacuums"]
         for tenth in range(1, TENTHS + 1):
             connection.execute("SELECT pg_stat_statements_reset()")
             before, since = spent(run, crew), time.monotonic()
@@ -106,15 +111,21 @@ def _measured(run: Run, crew: Fleet, pin: Pin, *, case: str) -> Iterator[dict[st
             took, after = time.monotonic() - since, spent(run, crew)
             jobs, started = reached - started, reached
             statements = connection.execute("SELECT query, total_exec_time FROM pg_stat_statements").fetchall()
-            sizes = connection.execute(SIZES).fetchone() or ()
+            sizes = _sizes(connection)
+            sizes["autovacuums"] -= vacuums
             main, children, servers = ((late - early) / jobs * 1e6 for late, early in zip(after, before, strict=True))
             metrics = {
                 "jobs_per_s": jobs / took, "worker_us_per_job": main + children, "servers_us_per_job": servers,
                 "all_us_per_job": main + children + servers, **tenths.sums(statements, jobs=jobs),
-                **dict(zip(METRICS, map(float, sizes), strict=True)), "pinned": float(pin.holds),
+                **sizes, "pinned": float(pin.holds),
             }
             run.results.note(
                 part="churn", case=f"{case}tenth {tenth}", layout=str(run.layout), system="latchwork", metrics=metrics,
             )
             yield metrics
             pin.let_go_in_time()
+
+
+def _sizes(connection: psycopg.Connection[Any]) -> dict[str, float]:
+    row = connection.execute(SIZES).fetchone() or ()
+    return dict(zip(METRICS, map(float, row), strict=True))

@@ -46,7 +46,7 @@ GROWTH = (
     ("growth", "backlog 1000", "2x1", "latchwork", {"jobs_per_s": 5000.0, "all_us_per_job": 180.0}),
 )
 CHURN = (
-    *(("churn", f"{case}tenth {tenth}", "2x1", "latchwork", {"all_us_per_job": cost * tenth, "dead_tuples": 10.0})
+    *(("churn", f"{case}tenth {tenth}", "2x1", "latchwork", {"all_us_per_job": cost * tenth, "dead_tuples": 10.0, "autovacuums": 1.0})
       for case, cost in (("", 100.0), ("pinned, ", 200.0)) for tenth in (1, 2)),
     ("churn", "last to first", "2x1", "latchwork", {"all_ratio": 1.05}),
     ("churn", "pinned, last to first", "2x1", "latchwork", {"all_ratio": 1.5}),
