@@ -136,7 +136,7 @@ def _growth(report: Report) -> str:
             ]
             if curves:
                 figures.append(_figure(f"{unit}, by {name}", svg.curves(curves, title=f"{unit} by {name}", x_log=log, x_name=name)))
-                rows += [_cells(line, f"{number:,} {name} · {unit}") for number, line in lines]
+                rows += [_cells(line, f"{name}: {number:,} · {unit}") for number, line in lines]
     if not figures:
         return ""
     text = (

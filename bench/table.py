@@ -26,7 +26,7 @@ FIGURES = (
     ("recovery", "doubled", "recovery, run twice"),
     ("recovery", "last_done_s", "recovery, last one done after, s"),
 )
-GROWTH = (("backlog", "jobs behind"), ("workers", "workers"), ("payload", "bytes of payload"))
+GROWTH = (("backlog", "jobs behind"), ("workers", "workers of one slot"), ("payload", "bytes of payload"))
 CHURN = (
     ("all_us_per_job", "CPU of workers and servers, µs a job"), ("postgres_us_per_job", "PostgreSQL's statements, µs a job"),
     ("hot_indexes_mib", "hot indexes, MiB"), ("table_mib", "table, MiB"), ("dead_tuples", "dead tuples"), ("autovacuums", "autovacuums of the table so far"),
@@ -66,7 +66,7 @@ def _growth(report: Report) -> str:
         speeds = sorted(report.grown("growth", kind, "jobs_per_s"), key=lambda each: each[1])
         rows += [
             (
-                f"{number:,} {name}", line.layout, shown(line.latchwork), shown(line.celery), ratio(line),
+                f"{name}: {number:,}", line.layout, shown(line.latchwork), shown(line.celery), ratio(line),
                 shown(cpu[number].latchwork), shown(cpu[number].celery),
             )
             for _, number, line in speeds

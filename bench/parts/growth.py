@@ -4,8 +4,8 @@ Only rows can wait behind others here: a list in the broker does not care how lo
 for Latchwork alone. Celery drains fewer jobs, because it takes as long for them and its cost for each is the same.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bench.options import Layout
 from bench.parts.drain import drain
@@ -17,36 +17,43 @@ LARGE = 5000        # jobs of a drain with payloads: 32 KiB each fill the disk's
 SLOTS = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One drain that differs from the others in one thing."""
+
+    name: str
+    system: System
+    layout: Layout
+    backlog: int = 0
+    size: int = 0
+
+
 def run(run: Run) -> None:
-    layout = replace(run.layout, slots=SLOTS)
-    cases: list[tuple[System, str, Callable[[], dict[str, float]]]] = [
-        (run.latchwork, f"backlog {waiting}", _case(run, run.latchwork, run.layout, backlog=waiting))
-        for waiting in run.options.growth_backlogs
-    ]
-    for system in run.systems:
-        cases += [
-            (system, f"workers {workers}", _case(run, system, replace(layout, workers=workers)))
-            for workers in run.options.growth_workers
-        ]
-        cases += [
-            (system, f"payload {size}", _case(run, system, run.layout, size=size)) for size in run.options.growth_bytes
-        ]
+    cases = list(_cases(run))
     for number in range(run.options.rounds):
         turn = number % len(cases)
-        for system, case, measured in (*cases[turn:], *cases[:turn]):
-            run.results.note(part="growth", case=case, system=system.name, number=number, metrics=measured())
+        for case in (*cases[turn:], *cases[:turn]):
+            run.results.note(
+                part="growth", case=case.name, layout=str(case.layout), system=case.system.name, number=number,
+                metrics=_measured(run, case),
+            )
 
 
-def _case(run: Run, system: System, layout: Layout, *, backlog: int = 0, size: int = 0) -> Callable[[], dict[str, float]]:
-    jobs = min(run.options.jobs, LARGE if size else run.options.jobs)
-    if system is run.plain:
-        jobs = min(jobs, THEIRS)
+def _cases(run: Run) -> Iterator[Case]:
+    for waiting in run.options.growth_backlogs:
+        yield Case(name=f"backlog {waiting}", system=run.latchwork, layout=run.layout, backlog=waiting)
+    for workers in run.options.growth_workers:
+        for system in run.systems:
+            yield Case(name=f"workers {workers}", system=system, layout=Layout(workers=workers, slots=SLOTS))
+    for size in run.options.growth_bytes:
+        for system in run.systems:
+            yield Case(name=f"payload {size}", system=system, layout=run.layout, size=size)
 
-    def measured() -> dict[str, float]:
-        system.padding = padding(size)
-        try:
-            return drain(run, system, layout, how="bulk", jobs=jobs, backlog=backlog)
-        finally:
-            system.padding = ""
 
-    return measured
+def _measured(run: Run, case: Case) -> dict[str, float]:
+    jobs = min(run.options.jobs, LARGE if case.size else run.options.jobs, THEIRS if case.system is run.plain else run.options.jobs)
+    case.system.padding = padding(case.size)
+    try:
+        return drain(run, case.system, case.layout, how="bulk", jobs=jobs, backlog=case.backlog)
+    finally:
+        case.system.padding = ""

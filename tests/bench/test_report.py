@@ -50,8 +50,8 @@ def test_growth_is_told_from_the_least_on(tmp_path):
     text = table.markdown(reports.report(tmp_path, *reports.GROWTH))
 
     assert [
-        "| 1,000 jobs behind | 2x1 | 5,000 | - |  | 180 | - |",
-        "| 100,000 jobs behind | 2x1 | 4,900 | - |  | 190 | - |",
+        "| jobs behind: 1,000 | 2x1 | 5,000 | - |  | 180 | - |",
+        "| jobs behind: 100,000 | 2x1 | 4,900 | - |  | 190 | - |",
     ] == text.splitlines()[4:]
 
 
