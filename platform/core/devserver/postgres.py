@@ -27,6 +27,7 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "wal_compression": "on",
     "random_page_cost": "1.1",
+    "autovacuum_naptime": "10s",           # a queue turns over in seconds: its dead rows cannot wait a minute
     "fsync": "on",
     "synchronous_commit": "on",            # a claim that was answered must outlive a crash
     "log_line_prefix": "%m [%p] ",
