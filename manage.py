@@ -12,4 +12,9 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from core.errors import Misconfigured
+
+    try:
+        execute_from_command_line(sys.argv)
+    except Misconfigured as exc:   # its sentence says what to do; where it was raised says nothing
+        sys.exit(str(exc))

@@ -39,8 +39,8 @@ def test_what_is_set_is_read():
         ("PORT", "70000", "65535"),
         ("JOBS_LEASE_SECONDS", "0", "greater than or equal to 1"),
         ("DEBUG", "perhaps", "boolean"),
-        ("LOG_LEVEL", "LOUD", "DEBUG|INFO|WARNING|ERROR"),
-        ("LOG_FORMAT", "xml", "json|console"),
+        ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("LOG_FORMAT", "xml", "'json' or 'console'"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_the_fix(name, value, fix):

@@ -11,6 +11,8 @@ import billiard.pool
 import structlog
 from celery import Celery, bootsteps
 from celery.worker import state
+from celery.worker.consumer.gossip import Gossip
+from celery.worker.consumer.mingle import Mingle
 from django.db import DatabaseError, connections
 from kombu import Exchange, Queue
 from kombu.common import ignore_errors
@@ -116,6 +118,7 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     app.steps["consumer"].update((BookStep, EventsStep))
+    Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
 

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from apps.jobs.management.output import NotUnderstood, Refused, printable
 from core import outgoing
+from core.devserver import ports
 
 SECONDS = 15.0
 MOST_BYTES = 32 * 1024 * 1024   # a page of 200 jobs with the largest results is cut; such jobs are not made here
@@ -105,7 +106,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def chosen(*, url: str | None, token: str | None, token_file: Path | None) -> Stack:
     """Return the stack that the arguments name."""
-    url = (url or f"http://127.0.0.1:{settings.ENV.PORT}").rstrip("/")
+    url = (url or f"http://127.0.0.1:{_port()}").rstrip("/")
     try:
         outgoing.check(url)
     except outgoing.BadRequest as exc:
@@ -121,3 +122,9 @@ def _read(path: Path, *, given: bool) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         fix = "give a readable file" if given else "run `make up`, or give --token or --token-file (tokens_create makes one)"
         raise NotUnderstood(f"{path} holds no token that can be read: {fix}") from exc
+
+
+def _port() -> int:
+    """Return the web's port: what the environment says, else what `make up` has noted for this checkout."""
+    env = settings.ENV
+    return env.PORT if "PORT" in env.model_fields_set else ports.noted(env.DATA_DIR, "web") or env.PORT

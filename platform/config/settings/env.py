@@ -5,7 +5,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -81,8 +81,8 @@ class Environment(BaseModel):
     JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)
     JOBS_RETENTION_DAYS: int = Field(7, ge=1, le=3650)
     OUTGOING_ALLOW_PRIVATE: bool | None = None
-    LOG_LEVEL: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    LOG_FORMAT: str = Field("json", pattern="^(json|console)$")
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    LOG_FORMAT: Literal["json", "console"] = "json"
 
     def words(self, name: str) -> list[str]:
         """Return a comma-separated variable as a list, without blanks."""

@@ -32,18 +32,32 @@ def answers(port: int) -> bool:
 
 def keep(data_dir: Path, name: str) -> int:
     """Return the port that is kept under a name, or a new one when there is none or somebody else took it."""
-    path = data_dir / FILE
-    try:
-        kept: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        kept = {}
+    kept = _read(data_dir)
     if name in kept and is_free(kept[name]):
         return kept[name]
-    kept[name] = unused(without=kept.values())
+    return note(data_dir, name, unused(without=kept.values()))
+
+
+def note(data_dir: Path, name: str, port: int) -> int:
+    """Keep a port under a name, for other terminals to find; the port."""
+    path = data_dir / FILE
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    part.write_text(json.dumps({**_read(data_dir), name: port}, indent=1), encoding="utf-8")
     part.replace(path)
-    return kept[name]
+    return port
+
+
+def noted(data_dir: Path, name: str) -> int | None:
+    """Return the port that is kept under a name, whoever listens there now."""
+    return _read(data_dir).get(name)
+
+
+def _read(data_dir: Path) -> dict[str, int]:
+    try:
+        kept: dict[str, int] = json.loads((data_dir / FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return kept
 
 
 def unused(*, without: Collection[int] = ()) -> int:

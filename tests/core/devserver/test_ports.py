@@ -36,3 +36,10 @@ def test_a_file_that_was_cut_off_is_made_again(tmp_path):
     (tmp_path / ports.FILE).write_text('{"store": 2', encoding="utf-8")
 
     assert ports.keep(tmp_path, "store") in ports.RANGE
+
+
+def test_a_noted_port_is_found_by_other_terminals_beside_those_that_are_kept(tmp_path):
+    kept = ports.keep(tmp_path, "flower")
+    ports.note(tmp_path, "web", 8123)
+
+    assert (8123, kept, None) == tuple(ports.noted(tmp_path, name) for name in ("web", "flower", "postgres"))

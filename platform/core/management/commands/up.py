@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class Command(BaseCommand):
         stores = Stores(data_dir=data_dir, given=given)
         try:
             with held(data_dir), Runner(console=console, stores=stores, cwd=settings.ROOT) as runner:
-                own_port = web_port(port, say=runner.say) if "web" in only else env.PORT
+                keep_temporary_files(data_dir)
+                own_port = ports.note(data_dir, "web", web_port(port, say=runner.say)) if "web" in only else env.PORT
                 addresses = stores.start(meanwhile=lambda: runner.idle(seconds=0.05))
                 for server in stores.servers:
                     runner.say(f"{server.title} is ready on {ports.HOST}:{server.port}")
@@ -79,6 +81,14 @@ def tell_programs(data_dir: Path) -> None:
             os.environ[name] = value
     os.environ["DATA_DIR"] = str(data_dir)   # the programs work in the checkout, not where we were called
     os.environ.pop("DATA_DIR_FILE", None)
+
+
+def keep_temporary_files(data_dir: Path) -> None:
+    """Let what is started here keep its temporary files in the data folder; what was killed has left some behind."""
+    folder = data_dir / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(folder)
 
 
 def start(runner: Runner, programs: stack.Stack, *, only: tuple[str, ...]) -> None:
