@@ -1,5 +1,7 @@
 """Lists are answered by indexes that few changes of a job's status have to write."""
 
+import re
+
 import pytest
 from django.db import connection
 
@@ -21,12 +23,13 @@ def plan():
 
 @pytest.mark.parametrize(("wanted", "index"), [
     ({"status": "dead_letter"}, "job_unusual"), ({"status": "cancelled"}, "job_unusual"),
-    ({"status": "retrying"}, "job_unusual"), ({"status": "running"}, "job_held"), ({"status": "queued"}, "job_ready"),
+    ({"status": "retrying"}, "job_(unusual|due)"),   # both hold it, and statistics choose
+    ({"status": "running"}, "job_held"), ({"status": "queued"}, "job_ready"),
     ({"type_name": "a.b"}, "job_by_kind"), ({"type_name": "a.b", "queue": "mail"}, "job_by_kind"),
     ({"tag": "x"}, "job_tags"), ({"cron_id": 1}, "job_occurrence"),
 ])
 def test_a_list_has_its_index(plan, wanted, index):
-    assert f"on {index} " in plan(selectors.matching(**wanted))
+    assert re.search(f"on {index} ", plan(selectors.matching(**wanted)))
 
 
 def test_without_the_condition_of_their_index_tags_would_be_looked_for_in_every_row(plan):
