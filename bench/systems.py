@@ -24,6 +24,12 @@ INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failu
   created_at, tags, payload, payload_version, request_id)
 SELECT gen_random_uuid(), %s, %s, 9, 'queued', 0, 5, 0, 0, 300, clock_timestamp(), clock_timestamp(), '{}',
   '{"number": 0, "enqueued": 0}', 1, '' FROM generate_series(1, %s)"""
+# Whether nothing is left but those that wait behind. By the hot indexes: a look at a million rows takes both processors
+# from what is measured for a quarter of a second.
+FINISHED = """
+SELECT NOT EXISTS (SELECT FROM job WHERE status = 'queued' AND queue = %s AND priority < 9)
+  AND NOT EXISTS (SELECT FROM job WHERE status = 'running' AND priority < 9)
+  AND NOT EXISTS (SELECT FROM job WHERE status IN ('scheduled', 'retrying') AND priority < 9)"""
 Item = tuple[int, float, float]   # number, moment of enqueueing, length in ms
 
 
@@ -86,7 +92,7 @@ class Latchwork(System):
 
     def finished(self) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT NOT EXISTS (SELECT FROM job WHERE finished_at IS NULL AND priority < 9)")
+            cursor.execute(FINISHED, [handler.QUEUE])
             return bool(cursor.fetchone()[0])
 
     def _payload(self, item: Item) -> dict[str, object]:
