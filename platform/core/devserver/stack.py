@@ -78,7 +78,8 @@ class Stack:
         return self._program("beat", self._celery("beat"))
 
     def flower(self) -> Program:
-        command = self._celery(
+        command = self._python(
+            "-m", "core.devserver.monitor", "--quiet", "-A", "config",
             "flower", f"--address={ports.HOST}", f"--port={self.flower_port}", "--url_prefix=flower",
             "--read_only=True", "--max_tasks=10000",
         )

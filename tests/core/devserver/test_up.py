@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import requests
 
 from core.devserver import addresses, health
 from core.management.commands.up import web_port
@@ -142,6 +143,18 @@ def test_a_stop_ends_everything_and_is_no_failure(data_dir, number):
         status = up.process.wait(20)
 
     assert (0, []) == (status, alive(everybody))
+
+
+def test_flower_tells_nothing_without_its_log_in(data_dir):
+    with Up(data_dir, "--only", "flower") as up:
+        text = up.ready().text()
+        url = text.split("Flower  ")[1].split()[0]
+        login = requests.auth.HTTPBasicAuth("admin", (data_dir / "flower_password").read_text(encoding="utf-8"))
+        strangers = {path: requests.get(url + path, timeout=10).status_code for path in ("", "metrics", "api/workers", "tasks")}
+        ours = requests.get(f"{url}metrics", auth=login, timeout=10)
+
+    assert {401} == set(strangers.values()), strangers
+    assert (200, True) == (ours.status_code, "flower_worker_online" in ours.text)
 
 
 def test_a_killed_runner_leaves_no_process_and_no_obstacle(data_dir):
