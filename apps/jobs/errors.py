@@ -45,10 +45,10 @@ class DuplicateJobType(JobError):
 
 
 class UniqueConflict(JobError):
-    """An unfinished job has the same `unique_key`; `job_id` is that job."""
+    """An unfinished job has the same `unique_key`; `job_id` is that job, `pointer` where in the request the key stands."""
 
-    def __init__(self, job_id: uuid.UUID, *, unique_key: str, detail: str = "") -> None:
-        self.job_id, self.unique_key = job_id, unique_key
+    def __init__(self, job_id: uuid.UUID, *, unique_key: str, detail: str = "", pointer: str = "") -> None:
+        self.job_id, self.unique_key, self.pointer = job_id, unique_key, pointer
         super().__init__(detail or f"job {job_id} is unfinished and has the unique_key {unique_key!r}")
 
 

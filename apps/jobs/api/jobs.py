@@ -127,7 +127,7 @@ def _all_placed(new: list[NewJob]) -> dict[str, Any]:
     request_id = current_request_id()
     try:
         placed = services.place_many([(each.type, each.payload, each.options(request_id=request_id)) for each in new])
-    except errors.InvalidJob as exc:
+    except (errors.InvalidJob, errors.UniqueConflict) as exc:
         raise refusals.of(exc, at="/jobs" if len(new) > 1 else "/jobs/0") from exc   # one alone is not numbered
     return {"ids": [str(each.id) for each in placed]}
 

@@ -16,6 +16,7 @@ def of(exc: Exception, *, at: str = "") -> Exception:
         case errors.UniqueConflict():
             return Problem(
                 status=HTTPStatus.CONFLICT, kind="unique-key-conflict", detail=str(exc),
+                errors=[FieldError(pointer=at + exc.pointer, detail=str(exc))] if exc.pointer else [],
                 facts={"job_id": str(exc.job_id), "unique_key": exc.unique_key},
             )
         case errors.NotAllowedNow():

@@ -15,7 +15,7 @@ from apps.jobs import registry, selectors
 from apps.jobs.errors import InvalidJob, Problem, UniqueConflict, UnknownQueue
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
-from apps.jobs.services.options import Options, problems_of
+from apps.jobs.services.options import Options, problems_of, repeated_keys
 from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel, insert
@@ -108,6 +108,7 @@ def place_many(jobs: Sequence[tuple[str, object, Options]]) -> list[Enqueued]:
             if len(jobs) == 1:
                 raise
             problems += [Problem(f"/{number}{problem.pointer}", problem.detail) for problem in exc.problems]
+    problems += repeated_keys([options for _, _, options in jobs])
     if problems:
         raise InvalidJob(problems)
     return _place(new, [options for _, _, options in jobs])
@@ -181,7 +182,7 @@ def _store(new: list[NewJob], options: list[Options]) -> tuple[list[Enqueued], d
             elif other and option.on_conflict == "return_existing":
                 placed[job.id] = Enqueued(other, created=False)
             elif other and not (option.on_conflict == "replace" and _replaced(other, job)):
-                raise _conflict(other, job, option)
+                raise _conflict(other, job, option, at=f"/{new.index(job)}" if len(new) > 1 else "")
         pending = [each for each in pending if each[0].id not in placed]
         if not pending:
             return [placed[job.id] for job in new], due
@@ -189,10 +190,10 @@ def _store(new: list[NewJob], options: list[Options]) -> tuple[list[Enqueued], d
     raise UniqueConflict(job.id, unique_key=job.unique_key or "", detail="the unique_key is contended: try again")
 
 
-def _conflict(other: uuid.UUID, job: NewJob, option: Options) -> UniqueConflict:
+def _conflict(other: uuid.UUID, job: NewJob, option: Options, *, at: str) -> UniqueConflict:
     running = option.on_conflict == "replace"
     detail = f"job {other} of the unique_key {job.unique_key!r} runs already and cannot be replaced" if running else ""
-    return UniqueConflict(other, unique_key=job.unique_key or "", detail=detail)
+    return UniqueConflict(other, unique_key=job.unique_key or "", detail=detail, pointer=f"{at}/unique_key")
 
 
 def _stored(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:

@@ -53,5 +53,23 @@ def problems_of(options: Options) -> Iterable[Problem]:
             yield Problem(f"/tags/{number}", f"must have 1 to {MOST_TAG_LENGTH} characters, none of them NUL")
 
 
+def repeated_keys(jobs: Sequence[Options]) -> Iterable[Problem]:
+    """Yield which jobs of one call would be refused for the unique_key of a job before them, whatever is stored.
+
+    A job with an id of its own may be a repeated call's, and is left to what is stored.
+    """
+    first: dict[str, int] = {}
+    for number, options in enumerate(jobs):
+        if options.unique_key is None:
+            continue
+        before = first.setdefault(options.unique_key, number)
+        if before != number and options.on_conflict == "reject" and options.job_id is None:
+            yield Problem(
+                f"/{number}/unique_key",
+                f"job {before} of the same call has it too (the first is job 0): give each its own, "
+                "or on_conflict return_existing or replace",
+            )
+
+
 def _storable(text: str, most: int) -> bool:
     return 0 < len(text) <= most and "\0" not in text and text.isprintable()

@@ -201,6 +201,15 @@ def test_a_conflict_in_bulk_makes_none(operator, note):
     response = operator.post(f"{JOBS}/bulk", {"jobs": [body(), body(unique_key="k")]})
 
     assert (response.status_code, Job.objects.count()) == (409, 1)
+    assert ["/jobs/1/unique_key"] == [error["pointer"] for error in response.json()["errors"]]
+
+
+def test_a_key_that_stands_twice_in_bulk_is_told_by_both_places(operator, note):
+    response = operator.post(f"{JOBS}/bulk", {"jobs": [body(), body(unique_key="k"), body(), body(unique_key="k")]})
+
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["pointer"], Job.objects.count()) == (422, "/jobs/3/unique_key", 0)
+    assert error["detail"].startswith("job 1 of the same call has it too")
 
 
 def test_bulk_may_be_repeated_too(operator, note):

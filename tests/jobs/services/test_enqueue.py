@@ -110,8 +110,26 @@ def test_none_of_many_is_stored_when_one_key_is_taken():
 
     with pytest.raises(UniqueConflict) as refused:
         jobs.place_many([(TYPE, {}, Options()), (TYPE, {}, Options(unique_key="k"))])
-    assert taken == refused.value.job_id
+    assert (taken, "/1/unique_key") == (refused.value.job_id, refused.value.pointer)
     assert [taken] == list(Job.objects.values_list("id", flat=True))
+
+
+def test_jobs_of_one_call_with_one_key_are_told_by_their_numbers():
+    keyed = (TYPE, {}, Options(unique_key="k"))
+
+    with pytest.raises(InvalidJob) as refused:
+        jobs.place_many([(TYPE, {}, Options()), keyed, (TYPE, {}, Options(unique_key="other")), keyed])
+
+    (problem,) = refused.value.problems
+    assert ("/3/unique_key", True) == (problem.pointer, problem.detail.startswith("job 1 of the same call has it too"))
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(("on_conflict", "left"), [("return_existing", 1), ("replace", 2)])
+def test_jobs_of_one_call_may_share_a_key_when_they_say_what_then(on_conflict, left):
+    jobs.enqueue_many(TYPE, [{}, {}], unique_key="k", on_conflict=on_conflict)
+
+    assert (left, 1) == (Job.objects.count(), Job.objects.filter(finished_at=None).count())
 
 
 def test_none_at_all_is_none():

@@ -9,9 +9,7 @@ from django.db import connection
 
 from apps.jobs import selectors
 from apps.jobs import services as jobs
-from apps.jobs.errors import (
-    UniqueConflict,
-)
+from apps.jobs.errors import InvalidJob, UniqueConflict
 from apps.jobs.lifecycle import FINISHED, Status
 from apps.jobs.models import Job
 from apps.jobs.services import Enqueued, Options
@@ -94,8 +92,8 @@ def test_a_key_is_free_again_when_its_job_has_ended(status):
     assert Status.QUEUED == row(jobs.enqueue(TYPE, {}, unique_key="k")).status
 
 
-def test_a_key_twice_in_one_batch_is_a_conflict_too():
-    with pytest.raises(UniqueConflict):
+def test_a_key_twice_in_one_batch_is_refused_with_the_numbers_of_both():
+    with pytest.raises(InvalidJob, match="/1/unique_key: job 0 of the same call"):
         jobs.enqueue_many(TYPE, [{}, {}], unique_key="k")
     assert not Job.objects.exists()
 
