@@ -1,6 +1,7 @@
 """Memory that a worker shares with its children, and the lease that nobody may believe in for too long."""
 
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from apps.jobs.engine.board import PLACES, Board, Word
 from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
 from core import clock
 from tests.jobs.engine.test_stock import rows
+
+RENEWALS = 300_000
 
 
 def test_no_lease_is_believed_before_the_first_heartbeat():
@@ -25,6 +28,27 @@ def test_a_lease_is_believed_until_its_deadline_and_not_after(monkeypatch):
     monkeypatch.setattr(boards, "clock", SimpleNamespace(elapsed=lambda: clock.elapsed() + 10))   # as after a suspend
 
     assert (True, False) == (before, board.trusted())
+
+
+def test_a_lease_that_is_renewed_is_never_seen_as_ended():
+    """A write that passes through zero lets a child believe for a moment that it has lost its jobs."""
+    board, told = Board(), os.pipe()
+    board.trust_until(clock.elapsed() + 60)
+    pid = os.fork()
+    if pid == 0:   # the child looks as often as it can, until the parent has ended it or it has seen what must not be
+        while board.trusted():
+            pass
+        os.write(told[1], b"x")
+        os._exit(0)
+    os.close(told[1])
+    for _ in range(RENEWALS):
+        board.trust_until(clock.elapsed() + 60)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    seen = os.read(told[0], 1)
+    os.close(told[0])
+
+    assert b"" == seen
 
 
 def test_what_is_said_after_a_fork_is_heard_in_the_child():

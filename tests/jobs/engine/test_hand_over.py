@@ -162,3 +162,18 @@ def test_a_hand_over_that_takes_long_lets_go_of_what_is_not_begun(made, monkeypa
     made.sweep()
 
     assert ([], [2, 3, 4]) == (early, made.book.returned)
+
+
+def test_the_end_of_a_thread_is_taken_in_the_loops_own_thread(made):
+    """What is given back goes into the stock, which no other thread may touch."""
+    later = []
+    made.book.threads, made.book.hub = True, SimpleNamespace(call_soon=lambda *call: later.append(call))
+    run(made, 2)
+    made.on_success((False, ("", None), 0.1))
+    at_once = (dict(made.book.settled), list(made.book.restocked))
+    for call, *arguments in later:
+        call(*arguments)
+
+    assert ({}, []) == at_once
+    assert {0, 1} == set(made.book.settled)
+    assert [2, 3, 4] == made.book.restocked

@@ -8,7 +8,7 @@ from django.db import connection
 
 from apps.jobs import selectors
 from apps.jobs.lifecycle import AttemptOutcome, Status
-from apps.jobs.models import Worker
+from apps.jobs.models import StaleWrite, Worker
 from apps.jobs.transitions import presence, rescue, settle
 from apps.jobs.transitions.statement import on_django
 from tests.support.factories import (
@@ -58,6 +58,18 @@ def test_a_worker_whose_lease_ended_is_marked_and_its_jobs_come_back():
     assert "WorkerLost" == found.error["class"]
     assert [(1, got.fence, me, "worker_lost")] == [
         (each.number, each.fence, each.worker, each.outcome) for each in selectors.attempts(job_id)]
+
+
+def test_what_a_silent_worker_tells_before_anybody_else_has_the_job_stands_in_the_ledger():
+    job()
+    me = worker()
+    got = claim(me)
+    lapse(me)
+    ended()
+    rescued()
+
+    assert [(got.id, got.fence)] == settled(me, end(got)).stale
+    assert [(got.fence, me)] == list(StaleWrite.objects.values_list("fence", "worker_id"))
 
 
 def test_a_worker_that_renews_keeps_its_jobs():
