@@ -32,7 +32,10 @@ def test_what_is_set_is_read():
         ("BROKER_URL", "http://broker", "redis://"),
         ("CACHE_URL", "memcached://cache", "redis://"),
         ("ALLOWED_HOSTS", "a.example b.example", "commas"),
+        ("ALLOWED_HOSTS", " , ", "names nothing: unset it"),
         ("JOB_MODULES", "shop.tasks mail.tasks", "commas"),
+        ("JOB_MODULES", ",", "names nothing: unset it"),
+        ("TRUSTED_PROXIES", ",,", "names nothing: unset it"),
         ("RATE_LIMIT", "sixty a minute", "60/minute"),
         ("RATE_LIMIT", "0/minute", "60/minute"),
         ("PORT", "80a", "integer"),
@@ -47,6 +50,11 @@ def test_a_wrong_value_names_its_variable_and_the_fix(name, value, fix):
     (problem,) = problems_of(**{name: value})
 
     assert (True, True) == (problem.startswith(name), fix in problem)
+
+
+@pytest.mark.parametrize("name", env.Environment.model_fields)
+def test_what_is_set_to_nothing_is_not_set(name):
+    assert env.Environment() == env.read({name: " "})
 
 
 def test_all_problems_are_told_at_once():
@@ -82,6 +90,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     (problem,) = problems_of(SECRET_KEY_FILE=str(tmp_path / "absent"))
 
     assert (True, True) == (problem.startswith("SECRET_KEY_FILE="), "give a readable file" in problem)
+
+
+def test_an_empty_file_is_told(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("\n", encoding="utf-8")
+
+    (problem,) = problems_of(METRICS_TOKEN_FILE=str(file))
+
+    assert f"METRICS_TOKEN_FILE={file} is empty: write the value into it, or unset METRICS_TOKEN_FILE" == problem
 
 
 def test_a_value_and_its_file_at_once_are_refused(tmp_path):

@@ -31,8 +31,16 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _split(value: str) -> list[str]:
+    words = [part.strip() for part in value.split(",") if part.strip()]
+    if value and not words:
+        msg = "names nothing: unset it, or give words that are separated by commas"
+        raise ValueError(msg)
+    return words
+
+
 def _words(value: str) -> str:
-    for word in filter(None, (part.strip() for part in value.split(","))):
+    for word in _split(value):
         if any(character.isspace() for character in word):
             msg = f"must be separated by commas, and {word!r} holds a space"
             raise ValueError(msg)
@@ -48,7 +56,7 @@ def _rate(value: str) -> str:
 
 
 def _networks(value: str) -> str:
-    for word in filter(None, (part.strip() for part in value.split(","))):
+    for word in _split(value):
         try:
             ipaddress.ip_network(word)
         except ValueError as exc:
@@ -58,7 +66,7 @@ def _networks(value: str) -> str:
 
 
 class Environment(BaseModel):
-    """Everything that can be set from outside, with its default. An empty address means the embedded service."""
+    """Everything that can be set from outside, with its default. What is set to nothing counts as not set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,7 +94,7 @@ class Environment(BaseModel):
 
     def words(self, name: str) -> list[str]:
         """Return a comma-separated variable as a list, without blanks."""
-        return [word.strip() for word in getattr(self, name).split(",") if word.strip()]
+        return _split(getattr(self, name))
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
@@ -98,9 +106,14 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
             if name in environ:
                 problems.append(f"{name} and {name}_FILE are both set: keep one of them")
             try:
-                values[name] = Path(path).read_text(encoding="utf-8").strip()
+                text = Path(path).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as exc:
                 problems.append(f"{name}_FILE={path} cannot be read ({exc.__class__.__name__}): give a readable file")
+                continue
+            if text:
+                values[name] = text
+            else:   # whoever names a file means what stands in it
+                problems.append(f"{name}_FILE={path} is empty: write the value into it, or unset {name}_FILE")
         elif environ.get(name, "").strip():
             values[name] = environ[name].strip()
     known = [*Environment.model_fields, *(f"{name}_FILE" for name in Environment.model_fields)]

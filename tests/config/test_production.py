@@ -1,0 +1,50 @@
+"""The settings of a server, as a process that starts meets them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config.settings import env
+
+ROOT = env.ROOT
+RIGHT = {
+    "SECRET_KEY": "aB3xY9qLzW" * 6,
+    "ALLOWED_HOSTS": "shop.example",
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "BROKER_URL": "redis://127.0.0.1:1/0",
+    "CACHE_URL": "redis://127.0.0.1:1/1",
+}
+
+
+def start(**environ):
+    ours = {*env.Environment.model_fields, *(f"{name}_FILE" for name in env.Environment.model_fields)}
+    others = {name: value for name, value in os.environ.items() if name not in ours}
+    return subprocess.run(
+        [sys.executable, "manage.py", "version", "--settings=config.settings.production"],
+        cwd=ROOT, env={**others, **RIGHT, **environ}, capture_output=True, text=True, check=False,
+    )
+
+
+def test_a_server_starts_once_everything_is_set():
+    assert (0, "") == ((started := start()).returncode, started.stderr)
+
+
+@pytest.mark.parametrize(
+    ("environ", "problems"),
+    [
+        ({"SECRET_KEY": ""}, ["SECRET_KEY is not set: give 50 random characters"]),
+        ({"SECRET_KEY": "short"}, ["SECRET_KEY is too short: give 50 random characters"]),
+        ({"ALLOWED_HOSTS": " "}, ["ALLOWED_HOSTS is not set: name the hosts"]),
+        ({"ALLOWED_HOSTS": ","}, ["ALLOWED_HOSTS=,: names nothing: unset it"]),
+        ({"DEBUG": "1"}, ["DEBUG is on: unset it"]),
+        ({"BROKER_URL": "", "CACHE_URL": ""}, ["BROKER_URL is not set", "CACHE_URL is not set"]),
+    ],
+)
+def test_a_server_refuses_to_start_in_a_sentence_that_names_the_variable(environ, problems):
+    refused = start(**environ)
+
+    said, *reasons = refused.stderr.splitlines()
+    assert (1, "The settings need attention:") == (refused.returncode, said)
+    assert problems == [reason.removeprefix("  - ")[: len(problem)] for reason, problem in zip(reasons, problems, strict=True)]
