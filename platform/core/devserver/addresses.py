@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from core.devserver import folder
+
 FILE = "services.json"
 
 
@@ -18,10 +20,11 @@ class Addresses:
 
 def read(data_dir: Path) -> Addresses | None:
     """Return what stands in `data_dir`, or None when no embedded service was ever started there."""
-    try:
-        return Addresses(**json.loads((data_dir / FILE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+    with folder.used(data_dir):
+        try:
+            return Addresses(**json.loads((data_dir / FILE).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
 
 
 def write(data_dir: Path, addresses: Addresses) -> None:

@@ -5,10 +5,17 @@ import os
 import secrets
 from pathlib import Path
 
+from core.devserver import folder
+
 
 def secret(data_dir: Path, name: str, *, size: int = 48) -> str:
     """Return the secret of that name, making it when there is none; two processes that race agree on one."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    folder.make(data_dir)
+    with folder.used(data_dir):
+        return _kept(data_dir, name, size=size)
+
+
+def _kept(data_dir: Path, name: str, *, size: int) -> str:
     path, part = data_dir / name, data_dir / f".{name}.{os.getpid()}"
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(secrets.token_urlsafe(size))
@@ -26,7 +33,8 @@ def secret_key(data_dir: Path) -> str:
 def known(data_dir: Path, name: str) -> str | None:
     """Return the secret of that name if there is one."""
     path = data_dir / name
-    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+    with folder.used(data_dir):
+        return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
 def keep(data_dir: Path, name: str, value: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from core.devserver import addresses
+from core.devserver import addresses, folder
 from core.devserver.addresses import Addresses
 from core.devserver.postgres import Postgres
 from core.devserver.server import Server
@@ -100,7 +100,7 @@ def beside(broker_url: str) -> str:
 @contextlib.contextmanager
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the data folder for ourselves; raise `AlreadyRunning` when another runner does."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.make(data_dir)
     with (data_dir / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
