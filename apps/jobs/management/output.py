@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, transaction
 
 from apps.jobs.errors import InvalidJob
+from core import database
 from core.errors import PlatformError
 
 EXIT_STATUS = "Exit status: 0 done, 1 refused or not found, 2 not understood."
@@ -53,14 +54,18 @@ class PlatformCommand(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         self.as_json: bool = options.pop("as_json")
         try:
-            self.act(**options)
+            self.perform(**options)
         except InvalidJob as exc:
             raise NotUnderstood(str(exc)) from exc
         except PlatformError as exc:
             raise Refused(str(exc)) from exc
         except DatabaseError as exc:
             said = str(exc).strip().splitlines() or [type(exc).__name__]
-            raise Refused(f"the database refused: {printable(said[0])}") from exc
+            raise Refused(printable(database.away(exc) or f"the database refused: {said[0]}")) from exc
+
+    def perform(self, **options: Any) -> None:
+        """Do the work as it is meant."""
+        self.act(**options)
 
     def act(self, *args: Any, **options: Any) -> None:
         """Do the work."""
@@ -89,11 +94,14 @@ class MutatingCommand(PlatformCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.dry_run: bool = options.pop("dry_run")
+        super().handle(*args, **options)
+
+    def perform(self, **options: Any) -> None:
         if not self.dry_run:
-            super().handle(*args, **options)
+            super().perform(**options)
             return
         with transaction.atomic():
-            super().handle(*args, **options)
+            super().perform(**options)
             transaction.set_rollback(True)
 
 

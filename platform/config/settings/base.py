@@ -12,7 +12,6 @@ from core.observability import logging
 ENV = env.read()
 ROOT = env.ROOT
 EMBEDDED = addresses.read(ENV.DATA_DIR)
-NOWHERE = "no address: run `make up`, or set"
 
 
 def _address(name: str, embedded: str) -> str:
