@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 import structlog
@@ -20,6 +21,12 @@ from apps.jobs.transitions.statement import on_django
 from core import clock
 
 PROGRESS_SECONDS = 0.5   # a progress in a tight loop must not become a load on the database
+
+
+@cache
+def _logger(type_name: str) -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.get_logger(f"job.{type_name}")
+    return logger
 
 
 class Assignment(NamedTuple):
@@ -77,7 +84,7 @@ class AttemptContext:
         return cls(
             id=uuid.UUID(work.id), type=work.type, attempt=work.attempt, fence=work.fence,
             timeout_seconds=work.timeout_seconds, deadline=clock.now() + timedelta(seconds=work.timeout_seconds),
-            board=board, place=work.place, logger=structlog.get_logger(f"job.{work.type}"),
+            board=board, place=work.place, logger=_logger(work.type),
             _ends=clock.elapsed() + work.timeout_seconds,
         )
 
