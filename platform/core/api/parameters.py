@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import pydantic
 from drf_spectacular.utils import OpenApiParameter
@@ -91,10 +91,9 @@ def read_body(model: type[BodyT], request: Request) -> BodyT:
         return model.model_validate(data)
     except pydantic.ValidationError as exc:
         errors = [
-            error if error.detail != "Extra inputs are not permitted" else FieldError(
-                pointer=error.pointer, detail=f"is not a member; known are {', '.join(sorted(_names(model)))}",
-            )
-            for error in pydantic_errors(exc)
+            FieldError(pointer=error.pointer, detail=_not_a_member(model, found["loc"]))
+            if found["type"] == "extra_forbidden" else error
+            for error, found in zip(pydantic_errors(exc), exc.errors(include_url=False), strict=True)
         ]
         raise invalid(errors) from exc
 
@@ -125,8 +124,24 @@ def _inlined(facts: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return {key: value for key, value in found.items() if key not in {"title", "default", "description"}}
 
 
-def _names(model: type[Body]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _not_a_member(model: type[Body], path: tuple[int | str, ...]) -> str:
+    known = ", ".join(sorted(_names(model, path)))
+    return f"is not a member; known are {known}" if known else "is not a member: this request needs no body"
+
+
+def _names(model: type[Body], path: tuple[int | str, ...]) -> list[str]:
+    """Return the members that the object has in which the path's last part stands."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for place, part in enumerate(path[:-1]):
+        if part in fields and (inner := _body_in(fields[str(part)].annotation)):
+            return _names(inner, path[place + 1:])
+    return list(fields)
+
+
+def _body_in(annotation: Any) -> type[Body] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Body):
+        return annotation
+    return next(filter(None, map(_body_in, get_args(annotation))), None)
 
 
 def _shown(name: str) -> str:

@@ -38,6 +38,12 @@ def test_an_action_takes_nothing_or_an_empty_object(admin, body, status):
     assert admin.post(f"{V1}/jobs/{factories.job()}/run", body).status_code == status
 
 
+def test_an_action_says_that_it_needs_no_body(admin):
+    response = admin.post(f"{V1}/jobs/{factories.job()}/cancel", {"reason": "x"})
+
+    assert [{"pointer": "/reason", "detail": "is not a member: this request needs no body"}] == response.json()["errors"]
+
+
 def test_a_retry_that_meets_its_unique_key_in_use_names_the_other(admin):
     old = factories.job(unique_key="k")
     admin.post(f"{V1}/jobs/{old}/cancel")

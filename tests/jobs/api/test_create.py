@@ -195,6 +195,12 @@ def test_bulk_makes_none_when_one_is_wrong(operator, note, wrong, pointers):
     assert not Job.objects.exists()
 
 
+def test_an_unknown_member_of_a_job_in_bulk_is_refused_with_those_of_a_job(operator, note):
+    response = operator.post(f"{JOBS}/bulk", {"jobs": [body(), body(colour="red")]})
+
+    assert response.json()["errors"][0]["detail"].startswith("is not a member; known are delay_seconds, max_attempts, ")
+
+
 def test_a_conflict_in_bulk_makes_none(operator, note):
     operator.post(JOBS, body(unique_key="k"))
 
