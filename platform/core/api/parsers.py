@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import IO, Any, ClassVar
@@ -9,6 +11,8 @@ from typing import IO, Any, ClassVar
 from rest_framework.parsers import BaseParser
 
 from core.api.problems import FieldError, Problem, invalid, pointer
+
+TEXT_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?P<whole>\d+)(?P<more>[.eE][-+.\deE]*)?', re.ASCII | re.DOTALL)
 
 
 class StrictJSONParser(BaseParser):
@@ -32,8 +36,10 @@ class StrictJSONParser(BaseParser):
                 status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 detail=f"the body is larger than {self.max_bytes} bytes, which is the limit here",
             )
+        text = ""
         try:
-            value = self._loads(raw.decode("utf-8"))
+            text = raw.decode("utf-8")
+            value = self._loads(text)
         except UnicodeDecodeError as exc:
             raise _malformed(f"the body is not UTF-8: byte {exc.start} is wrong") from exc
         except json.JSONDecodeError as exc:
@@ -41,7 +47,7 @@ class StrictJSONParser(BaseParser):
         except RecursionError as exc:
             raise _malformed(self._too_deep()) from exc
         except ValueError as exc:
-            raise _malformed(f"the body holds a number that is too long: {exc}") from exc
+            raise _malformed(_too_long(text)) from exc
         self._check(value)
         return value
 
@@ -118,6 +124,17 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise _malformed(f"the body holds the number {text[:40]}, which is too large: send it as text")
     return number
+
+
+def _too_long(text: str) -> str:
+    """Say where the whole number stands that Python refuses to read, because to read it takes quadratic time."""
+    most = sys.get_int_max_str_digits()
+    start = next(
+        found.start() for found in TEXT_OR_NUMBER.finditer(text)
+        if len(found["whole"] or "") > most and not found["more"]
+    )
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    return f"the body holds a number at line {line}, column {column} with more than {most} digits: send it as text"
 
 
 def _malformed(detail: str) -> Problem:
