@@ -306,7 +306,7 @@ class Ledger:
                 return ending
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
             error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")
-            return replace(ending, outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
+            return ending._replace(outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
         self.tell()
         return None
 

@@ -7,15 +7,14 @@ its own work and changes nothing. Only a rescue or a new claim takes the fence a
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.jobs.lifecycle import FINISHED, AttemptOutcome, Status
 from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted, thread_tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How an attempt ended. `result` and `error` are JSON text.
+class Ending(NamedTuple):
+    """How an attempt ended: a tuple, because it travels often. `result` and `error` are JSON text.
 
     `delay_seconds` is the back-off of a failure (None: no further attempt) or the length of a snooze; `until` is a
     snooze's moment. `confirmed`: the handler's own transaction has completed and counted the job, so that nothing is
@@ -103,21 +102,27 @@ WHERE {_RUNNING} AND v.id NOT IN (SELECT id FROM won)"""
 
 def settle(execute: Execute, endings: list[Ending], *, worker: uuid.UUID, rescue_cap: int) -> Reply[Settled]:
     """End a batch of attempts of one worker. Settle those that were `held` again, a moment later."""
-    endings = [ending for ending in endings if not ending.confirmed]
-    columns = {
-        "ids": [ending.id for ending in endings],
-        "fences": [ending.fence for ending in endings],
-        "outcomes": [str(ending.outcome.value) for ending in endings],
-        "results": [ending.result for ending in endings],
-        "errors": [ending.error for ending in endings],
-        "delays": [ending.delay_seconds for ending in endings],
-        "untils": [ending.until for ending in endings],
-        "seconds": [ending.seconds for ending in endings],
+    ids, fences, outcomes, *rest = columns_of([ending for ending in endings if not ending.confirmed])
+    results, errors, delays, untils, seconds, _ = rest
+    params = {
+        "ids": ids,
+        "fences": fences,
+        "outcomes": [outcome.value for outcome in outcomes],
+        "results": results,
+        "errors": errors,
+        "delays": delays,
+        "untils": untils,
+        "seconds": seconds,
         "worker": worker,
         "tally": worker,
         "rescue_cap": rescue_cap,
     }
-    return Reply(execute(_SETTLE, columns), _read)
+    return Reply(execute(_SETTLE, params), _read)
+
+
+def columns_of(endings: list[Ending]) -> list[list[Any]]:
+    """Return the members of endings, each as a list over all of them."""
+    return [list(column) for column in zip(*endings, strict=True)] or [[] for _ in Ending._fields]
 
 
 def _read(rows: list[Any]) -> Settled:

@@ -3,7 +3,6 @@
 import json
 import uuid
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -134,7 +133,7 @@ def test_endings_are_settled_and_answered(ledger):
 
 def test_an_ending_under_an_old_fence_is_refused_and_kept(ledger):
     (claim,) = claimed(ledger)
-    late = replace(completed(claim), fence=claim.fence - 1)
+    late = completed(claim)._replace(fence=claim.fence - 1)
     turn(ledger, everything(late))
 
     assert Status.RUNNING == factories.row(claim.id).status

@@ -1,7 +1,6 @@
 """What a worker fetches next: a clock that the test sets, and nobody else."""
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -251,7 +250,7 @@ def test_no_more_are_taken_than_the_type_wants_and_than_is_fair_to_the_other_slo
 
 def test_what_ran_when_a_process_died_travels_with_nobody(stock, known):
     first, second, third, other = rows(4)
-    stock.rows.extend([first, replace(second, rescues=1), replace(other, type="o.o"), third])
+    stock.rows.extend([first, second._replace(rescues=1), other._replace(type="o.o"), third])
     stock.ended("t.t", 0.0005)
 
     assert [0, 2] == numbers(stock.take(1, together=True))
