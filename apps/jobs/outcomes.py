@@ -1,4 +1,7 @@
-"""What a handler may return besides a value: an outcome is a value, not an exception."""
+"""What a handler may return besides a value: an outcome is a value, not an exception.
+
+`error` names what went wrong where the job's error is shown; the reason is its sentence.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +16,7 @@ class Retry:
 
     after: timedelta | None = None
     reason: str = "the handler asked for another attempt"
+    error: str = "Retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Discard:
     """End the job as a dead letter now: no further attempt can succeed."""
 
     reason: str
+    error: str = "Discard"
 
 
 Outcome: TypeAlias = Retry | Snooze | Cancel | Discard

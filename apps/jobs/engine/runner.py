@@ -78,20 +78,20 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
 
 def _returned(work: Assignment, job_type: JobType, value: object) -> Report:  # noqa: PLR0911  one clause an outcome
     match value:
-        case Retry(after=None, reason=reason):
+        case Retry(after=None, reason=reason, error=error):
             delay = delay_after(job_type, failures=work.failures + 1)
-            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text("Retry", reason), delay=delay))
-        case Retry(after=timedelta() as after, reason=reason):
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text(error, reason), delay=delay))
+        case Retry(after=timedelta() as after, reason=reason, error=error):
             delay = max(0.0, after.total_seconds())
-            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text("Retry", reason), delay=delay))
+            return Report(_ending(work, AttemptOutcome.FAILED, error=error_text(error, reason), delay=delay))
         case Snooze(delay=timedelta() as delay):
             return Report(_ending(work, AttemptOutcome.SNOOZED, delay=max(0.0, delay.total_seconds())))
         case Snooze(until=until):
             return Report(Ending(id=work.id, fence=work.fence, outcome=AttemptOutcome.SNOOZED, until=until))
         case Cancel(reason=reason):
             return Report(_ending(work, AttemptOutcome.CANCELLED, error=error_text("Cancel", reason)))
-        case Discard(reason=reason):
-            return Report(_ending(work, AttemptOutcome.DISCARDED, error=error_text("Discard", reason)))
+        case Discard(reason=reason, error=error):
+            return Report(_ending(work, AttemptOutcome.DISCARDED, error=error_text(error, reason)))
         case _:
             return Report(Ending(
                 id=work.id, fence=work.fence, outcome=AttemptOutcome.COMPLETED,

@@ -12,6 +12,7 @@ from core import clock, outgoing
 
 REPEATS_DO_HARM = ("POST", "PATCH")
 LONGEST_WAIT = timedelta(days=1)
+STATUS = "HttpStatus"   # how an answer that is not wanted is named; no answer has the name of its exception
 
 
 @job_type(
@@ -40,16 +41,16 @@ def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
             max_bytes=payload.max_response_bytes,
         )
     except (outgoing.Unreachable, outgoing.TimedOut) as exc:
-        return Retry(reason=str(exc))
+        return Retry(reason=str(exc), error=type(exc).__name__)
     except outgoing.OutgoingError as exc:
-        return Discard(reason=str(exc))
+        return Discard(reason=str(exc), error=type(exc).__name__)
     job.logger.info("http.answered", status=response.status, elapsed_ms=round(response.elapsed_seconds * 1000))
     if payload.expects(response.status):
         return http_answer.result(response)
     if response.status in payload.retry_statuses:
         wait = retry_after(response.headers.get("retry-after", ""), now=clock.now())
-        return Retry(after=wait, reason=http_answer.complaint(response))
-    return Discard(reason=http_answer.complaint(response))
+        return Retry(after=wait, reason=http_answer.complaint(response), error=STATUS)
+    return Discard(reason=http_answer.complaint(response), error=STATUS)
 
 
 def _headers(job: Context, payload: HttpRequest, *, body: bytes) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What one attempt becomes, in the process that runs it: no worker, but the real database for what touches a row."""
 
 import contextlib
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -67,6 +68,14 @@ def test_what_is_returned_becomes_an_ending_under_the_fence(board, value, outcom
     ending = report.ending
     assert ("00000000-0000-0000-0000-000000000001", 7, outcome, None) == (ending.id, ending.fence, ending.outcome, report.error)
     assert fields == {name: getattr(ending, name) for name in fields}
+
+
+@pytest.mark.parametrize(("value", "name"), [
+    (Retry(), "Retry"), (Retry(timedelta(1), "busy", "HttpStatus"), "HttpStatus"), (Retry(error="TimedOut"), "TimedOut"),
+    (Discard("why"), "Discard"), (Discard("why", error="NotFound"), "NotFound"), (Cancel("why"), "Cancel"),
+])
+def test_an_error_has_the_name_that_its_outcome_gives_it(board, value, name):
+    assert name == json.loads(run(lambda job, payload: value, board).ending.error)["class"]
 
 
 @pytest.mark.parametrize(("error", "outcome"), [

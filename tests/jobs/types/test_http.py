@@ -140,7 +140,7 @@ def test_a_signature_changes_with_body_and_secret(server):
 def test_a_status_that_may_pass_is_tried_again_by_the_policy(status, server):
     outcome = run(server.answers("/", status, b"come\nback"))
 
-    assert Retry(after=None, reason=f"the server answered {status}: come back") == outcome
+    assert Retry(after=None, reason=f"the server answered {status}: come back", error="HttpStatus") == outcome
 
 
 def test_retry_after_is_heeded(server):
@@ -178,13 +178,13 @@ def test_retry_after_is_read_in_both_forms_and_capped_at_a_day(value, wait):
 def test_any_other_status_is_final_and_says_what_the_server_said(status, server):
     outcome = run(server.answers("/", status, b"no\x00 such <thing>"))
 
-    assert Discard(reason=f"the server answered {status}: no such <thing>") == outcome
+    assert Discard(reason=f"the server answered {status}: no such <thing>", error="HttpStatus") == outcome
 
 
 def test_an_unfollowed_redirect_says_where_it_leads(server):
     outcome = run(server.answers("/", 302, Location="/there"))
 
-    assert Discard(reason="the server answered 302 (Location: /there)") == outcome
+    assert Discard(reason="the server answered 302 (Location: /there)", error="HttpStatus") == outcome
 
 
 def test_a_redirect_is_followed_when_asked(server):
@@ -207,7 +207,7 @@ def test_a_network_error_is_tried_again():
 
     url = f"http://127.0.0.1:{port}/"
 
-    assert Retry(after=None, reason=f"{url} is unreachable: Connection refused") == run(url)
+    assert Retry(after=None, reason=f"{url} is unreachable: Connection refused", error="Unreachable") == run(url)
 
 
 def test_a_timeout_is_tried_again(server):
@@ -244,6 +244,16 @@ def test_a_long_answer_is_cut_and_says_so(server):
     result = run(server.answers("/", body=b"x" * 5000), max_response_bytes=1000)
 
     assert ("x" * 1000, True) == (result["body"], result["truncated"])
+
+
+def test_of_no_bytes_nothing_of_the_body_is_kept_and_nothing_else_changes(server):
+    made = run(server.answers("/", 201, b"made"), max_response_bytes=0)
+    empty = run(server.answers("/empty", 204), max_response_bytes=0)
+    failed = run(server.answers("/failed", 503, b"come back"), max_response_bytes=0)
+
+    assert (201, "", "text", True) == tuple(made[name] for name in ("status", "body", "body_encoding", "truncated"))
+    assert (204, False) == (empty["status"], empty["truncated"])
+    assert "the server answered 503" == failed.reason
 
 
 def test_a_cut_within_a_character_leaves_that_one_out(server):
