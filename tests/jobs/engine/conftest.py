@@ -23,13 +23,19 @@ ENDING_SECONDS = 60.0   # a bound on waiting, on a machine that others load
 
 
 @pytest.fixture(scope="package")
-def _warm(django_db_setup: None, django_db_blocker: Any) -> Iterator[Fleet]:
+def _no_workers_left(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Leave other tests no row of a worker: some were killed, and live on in theirs."""
+    yield
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE job_worker")
+        connection.close()
+
+
+@pytest.fixture(scope="package")
+def _warm(_no_workers_left: None) -> Iterator[Fleet]:
     with fleet() as made:
         yield made
-    with django_db_blocker.unblock(), connection.cursor() as cursor:   # some were killed, and live on in their rows
-        cursor.execute("TRUNCATE job_worker")
-    with django_db_blocker.unblock():
-        connection.close()
 
 
 @pytest.fixture(scope="package")
@@ -45,7 +51,7 @@ def warm_threads(_warm: Fleet, django_db_blocker: Any) -> Worker:
 
 
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def db(_no_workers_left: None, django_db_blocker: Any) -> Iterator[None]:
     """Committed rows, without those of other tests; the rows of living workers stay, which a flush would take.
 
     It has the name of pytest-django's fixture, so that pytest-django makes the test database and orders these tests.
