@@ -1,4 +1,4 @@
-"""Headers that tell a browser to run nothing but our own files, whatever a page may come to show."""
+"""Headers that tell a browser to run nothing but our own files, whatever a page may come to show, and answers to HEAD."""
 
 from collections.abc import Callable
 
@@ -35,4 +35,18 @@ class SecurityHeadersMiddleware:
         response.headers.setdefault("Content-Security-Policy", policy())
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+
+class HeadMiddleware:
+    """Answer a HEAD with the headers of the GET alone: Django leaves the body to the server, which warns of it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.method == "HEAD" and not response.streaming:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
         return response

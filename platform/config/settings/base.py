@@ -63,6 +63,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "core.observability.request_id.RequestIdMiddleware",   # first: all that follows can be told apart in the logs
+    "core.headers.HeadMiddleware",
     "core.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
