@@ -23,17 +23,17 @@ class JobAction(MutatingCommand):
         raise NotImplementedError
 
     def act(self, *, ids: list[uuid.UUID], **options: Any) -> None:
+        word = f"would {self.verb}" if self.dry_run else self.done
         outcomes: list[dict[str, Any]] = []
         for one in dict.fromkeys(ids):
             try:
                 self.apply(one, **options)
             except PlatformError as exc:
-                outcomes.append({"id": one, "done": False, "detail": str(exc)})
+                outcomes.append({"id": one, "done": False, "refused": True, "detail": str(exc)})
             else:
-                outcomes.append({"id": one, "done": not self.dry_run, "detail": ""})
-        word = f"would {self.verb}" if self.dry_run else self.done
-        agreed = "\n".join(f"{word} {outcome['id']}" for outcome in outcomes if not outcome["detail"])
+                outcomes.append({"id": one, "done": not self.dry_run, "refused": False, "detail": word.rstrip(":")})
+        agreed = "\n".join(f"{word} {outcome['id']}" for outcome in outcomes if not outcome["refused"])
         if agreed or self.as_json:
             self.answer({"jobs": outcomes, "dry_run": self.dry_run}, text=agreed)
-        if refusals := [outcome["detail"] for outcome in outcomes if outcome["detail"]]:
+        if refusals := [outcome["detail"] for outcome in outcomes if outcome["refused"]]:
             raise Refused("\n         ".join(refusals))

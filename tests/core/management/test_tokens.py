@@ -41,8 +41,10 @@ def test_a_dry_run_creates_and_revokes_nothing():
     made = tokens.create(name="kept", role=Role.ADMIN)
 
     run("tokens_create", "me", "--role", "admin", "--dry-run")
+    facts = json.loads(run("tokens_create", "me", "--role", "admin", "--dry-run", "--json"))
     printed = run("tokens_revoke", made.row.prefix, "--dry-run")
 
+    assert (facts["token"], facts["name"], facts["dry_run"]) == (None, "me", True)
     assert printed == f"would revoke kept (lw_{made.row.prefix}, admin)\n"
     assert tokens.find(made.token) == ApiToken.objects.get()
 

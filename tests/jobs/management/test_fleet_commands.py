@@ -33,6 +33,7 @@ def test_a_queue_is_paused_with_its_reason_and_resumed(typed):
 
 def test_a_dry_run_of_pause_and_resume_changes_nothing(typed):
     assert "would pause default\n" == typed("queues_pause", "default", "--dry-run").out
+    assert "would pause default" == typed("queues_pause", "default", "--dry-run", "--json").facts["detail"]
     assert 0 == Queue.objects.filter(paused_at__isnull=False).count()
 
     typed("queues_pause", "default")

@@ -185,8 +185,11 @@ def test_an_action_moves_its_job_and_a_dry_run_does_not(command, before, after, 
     dry = typed(command, job_id, "--dry-run")
     assert (f"would {verb} {job_id}\n", before) == (dry.out, Job.objects.get().status)
 
-    done = typed(command, job_id, "--json")
-    assert ([{"id": str(job_id), "done": True, "detail": ""}], after) == (done.facts["jobs"], Job.objects.get().status)
+    (would,) = typed(command, job_id, "--dry-run", "--json").facts["jobs"]
+    assert {"id": str(job_id), "done": False, "refused": False, "detail": f"would {verb}"} == would
+
+    (done,) = typed(command, job_id, "--json").facts["jobs"]
+    assert (True, False, after) == (done["done"], done["refused"], Job.objects.get().status)
 
 
 def test_a_refused_action_changes_nothing_and_does_the_others(typed):
@@ -203,6 +206,10 @@ def test_a_dry_run_meets_the_refusals_of_the_real_one(typed):
     waiting = enqueue()
 
     assert typed("jobs_discard", waiting).err == typed("jobs_discard", waiting, "--dry-run").err != ""
+
+    printed = typed("jobs_discard", waiting, "--dry-run", "--json").out.splitlines()[0]
+    (refused,) = json.loads(printed)["jobs"]
+    assert (False, True, True) == (refused["done"], refused["refused"], "discard is for" in refused["detail"])
 
 
 def test_cancel_stores_its_reason(typed):

@@ -16,7 +16,8 @@ class Command(MutatingCommand):
     def act(self, *, name: str, reason: str, **_: Any) -> None:
         jobs.pause(name, by=_who(), reason=reason)
         text = f"{'would pause' if self.dry_run else 'paused'} {name}"
-        self.answer({"name": name, "paused": not self.dry_run, "dry_run": self.dry_run}, text=text)
+        facts = {"name": name, "paused": not self.dry_run, "detail": text, "dry_run": self.dry_run}
+        self.answer(facts, text=text)
 
 
 def _who() -> str:

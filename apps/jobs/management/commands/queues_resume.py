@@ -15,4 +15,5 @@ class Command(MutatingCommand):
         resumed = jobs.resume(name)
         done = f"{'would resume' if self.dry_run else 'resumed'} {name}"
         text = done if resumed else f"{name} was not paused"
-        self.answer({"name": name, "resumed": resumed and not self.dry_run, "dry_run": self.dry_run}, text=text)
+        facts = {"name": name, "resumed": resumed and not self.dry_run, "detail": text, "dry_run": self.dry_run}
+        self.answer(facts, text=text)

@@ -26,7 +26,11 @@ class Command(BaseCommand):
             raise CommandError("--expires-days must be between 1 and 36500")
         if options["dry_run"]:
             until = f"for {expires_days} days" if expires_days else "until revoked"
-            self.stderr.write(f"would create a token {name!r} with role {role}, good {until}")
+            said = f"would create a token {name!r} with role {role}, good {until}"
+            if options["json"]:
+                self.stdout.write(json.dumps({"token": None, "name": name, "role": role, "detail": said, "dry_run": True}))
+            else:
+                self.stderr.write(said)
             return
         life = timedelta(days=expires_days) if expires_days else None
         new = tokens.create(name=name, role=Role(role), life=life)
