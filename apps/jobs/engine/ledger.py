@@ -27,7 +27,7 @@ from apps.jobs.transitions.settle import Ending, Settled
 from core import clock
 from core.ids import uuid7
 
-MOST = 128                  # endings of one commit
+MOST = 256                  # endings of one commit
 BUSY = 4                    # held jobs from which it gathers
 GATHER_SECONDS = 0.006
 ROLL_SECONDS = 1.0          # a cancellation is heard within this time

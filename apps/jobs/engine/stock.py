@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from apps.jobs import registry
 from apps.jobs.transitions.fetch import HEAD, Claim, Position
 
-MOST = 100               # rows of one fetch
+MOST = 200               # rows of one fetch
 TOGETHER_MOST = 100      # jobs of one hand-over
 TOGETHER_SECONDS = 0.05  # of measured work in it
 SHORTEST_SECONDS = 1e-5
 AHEAD_SECONDS = 0.05     # of work per slot that lie here claimed, besides what runs while a fetch is under way
+AHEAD_MOST = 300         # rows per slot, however short they are: three hand-overs last longer than a commit
 LOOK_SECONDS = 2.0       # between two looks of an idle worker
 FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
 RUNG_SECONDS = 0.2       # the same when a ticket came in busy mode
@@ -73,7 +74,7 @@ class Stock:
         """Return how many rows may be claimed and not begun."""
         if self.stuck(free):
             return 0
-        return max(0, free) + slots * min(MOST, int((AHEAD_SECONDS + self._trip) / self._mean))
+        return max(0, free) + slots * min(AHEAD_MOST, int((AHEAD_SECONDS + self._trip) / self._mean))
 
     def next_fetch(self, *, slots: int, free: int, held: int) -> Fetch | None:
         """Return the fetch that is due. One at a time, and only when half of the target is missing: large ones are cheap."""

@@ -54,6 +54,17 @@ def test_an_exception_is_tried_again_by_the_policy_until_the_attempts_are_used_u
     assert {"failed": 1, "dead_letter": 1} == tally()
 
 
+def test_an_error_is_logged_once_with_its_traceback(worker, enqueue):
+    bad = enqueue(worker, "raise", value="boom of its own", max_attempts=1)
+    ended(bad)
+    after = enqueue(worker)
+    ended(after)   # whatever is said of the one before is said by then
+
+    said = until(lambda: [line for line in worker.lines() if "boom of its own" in line], timeout=30)
+    assert 1 == len(said), said
+    assert "Traceback" in said[0]
+
+
 def test_an_attempt_after_a_failure_can_complete(worker, enqueue):
     (row,) = ended(enqueue(worker, "raise", value="boom", until_attempt=1))
 

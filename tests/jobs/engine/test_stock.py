@@ -8,7 +8,15 @@ import pytest
 
 from apps.jobs import registry
 from apps.jobs.engine import stock as stocks
-from apps.jobs.engine.stock import FULL_SECONDS, LOOK_SECONDS, MOST, PATIENCE_SECONDS, RUNG_SECONDS, Stock
+from apps.jobs.engine.stock import (
+    AHEAD_MOST,
+    FULL_SECONDS,
+    LOOK_SECONDS,
+    MOST,
+    PATIENCE_SECONDS,
+    RUNG_SECONDS,
+    Stock,
+)
 from apps.jobs.transitions.fetch import HEAD, Claim
 
 START = 1000.0
@@ -160,6 +168,12 @@ def test_short_jobs_are_claimed_ahead_by_what_they_take(stock):
     teach(stock, 0.005)
 
     assert 2 * 10 == pytest.approx(stock.target(slots=2, free=0), abs=2)
+
+
+def test_however_short_they_are_a_slot_has_no_more_than_a_few_hand_overs_ahead(stock):
+    teach(stock, 0.00001)
+
+    assert 2 * AHEAD_MOST == stock.target(slots=2, free=0)
 
 
 def test_the_round_trip_is_added_to_what_is_claimed_ahead(stock, clock):
