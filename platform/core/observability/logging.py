@@ -4,7 +4,9 @@ import sys
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+TRACING = "celery.app.trace"
 
 
 def configure(*, level: str, form: str) -> dict[str, Any]:
@@ -14,6 +16,7 @@ def configure(*, level: str, form: str) -> dict[str, Any]:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _told_once,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
@@ -59,6 +62,13 @@ def configure(*, level: str, form: str) -> dict[str, Any]:
             "celery": {"propagate": True},
             "multiprocessing": {"handlers": ["stderr"], "propagate": False},   # billiard's, which cuts it off from the root
             "celery.worker.strategy": {"level": "WARNING"},   # each job has one line of ours, job.settled
-            "celery.app.trace": {"level": "ERROR"},           # and its traceback when its handler raised
+            TRACING: {"level": "ERROR"},                                # and its traceback when its handler raised
         },
     }
+
+
+def _told_once(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Leave out what Celery's tracing attaches to a task's error: message and traceback once more."""
+    if event.get("logger") == TRACING and isinstance(data := event.pop("data", None), dict):
+        event["id"], event["name"] = data.get("id"), data.get("name")
+    return event

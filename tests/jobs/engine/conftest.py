@@ -97,7 +97,7 @@ def threads(db: None, warm_threads: Worker) -> Worker:
 
 
 @pytest.fixture(params=["prefork", "threads"])
-def worker(request: pytest.FixtureRequest) -> Worker:
+def worker(request: pytest.FixtureRequest, db: None) -> Worker:   # db: known before, so that the database is made
     """Each kind of worker, running already."""
     found: Worker = request.getfixturevalue(request.param)
     return found
