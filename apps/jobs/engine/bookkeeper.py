@@ -68,7 +68,7 @@ class Bookkeeper:
         if ending.outcome is AttemptOutcome.RELEASED:   # frees no slot and measures nothing
             return
         metrics.settled(attempt.claim.type, ending.outcome.value, ending.seconds)
-        self.stock.ended(attempt.claim.type, ending.seconds)
+        self.stock.ended(attempt.claim.type, ending.seconds, alone=len(attempt.request.attempts) == 1)
 
     def freed(self, request: JobRequest) -> None:
         """Take back the slot of a request that the pool is done with. Any thread."""

@@ -29,7 +29,7 @@ from core.ids import uuid7
 
 MOST = 256                  # endings of one commit
 BUSY = 4                    # held jobs from which it gathers
-GATHER_SECONDS = 0.006
+GATHER_SECONDS = 0.003
 ROLL_SECONDS = 1.0          # a cancellation is heard within this time
 QUEUES_SECONDS = 5.0        # a new queue's row is seen within this time
 HELD_AGAIN_SECONDS = 0.1    # an ending whose row somebody holds is tried again

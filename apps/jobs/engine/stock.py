@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from apps.jobs import registry
 from apps.jobs.transitions.fetch import HEAD, Claim, Position
 
-MOST = 200               # rows of one fetch
+MOST = 300               # rows of one fetch
 TOGETHER_MOST = 100      # jobs of one hand-over
 TOGETHER_SECONDS = 0.05  # of measured work in it
 SHORTEST_SECONDS = 1e-5
+ALONE_SECONDS = 5e-4     # what a hand-over costs; of several jobs each has a small part of it
 AHEAD_SECONDS = 0.05     # of work per slot that lie here claimed, besides what runs while a fetch is under way
-AHEAD_MOST = 300         # rows per slot, however short they are: three hand-overs last longer than a commit
+AHEAD_MOST = 600         # rows per slot, however short they are: a few hand-overs last longer than a commit
 LOOK_SECONDS = 2.0       # between two looks of an idle worker
 FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
 RUNG_SECONDS = 0.2       # the same when a ticket came in busy mode
@@ -56,13 +57,16 @@ class Stock:
         """Take rows of this queue too."""
         self.lines.setdefault(queue, Line(queue))
 
-    def ended(self, type_name: str, seconds: float) -> None:
-        """Note that a handed-over job of a type ended after so long; 0 when nobody has measured it, as of one killed."""
+    def ended(self, type_name: str, seconds: float, *, alone: bool = False) -> None:
+        """Note that a handed-over job of a type ended after so long; 0 when nobody has measured it, as of one killed.
+
+        One that was handed over `alone` held its slot for longer than it ran.
+        """
         self._ended_at = time.monotonic()
         if seconds <= 0:
             return
         seconds = max(seconds, SHORTEST_SECONDS)
-        self._mean += 0.1 * (seconds - self._mean)
+        self._mean += 0.1 * (seconds + (ALONE_SECONDS if alone else 0) - self._mean)
         pace = self._pace.get(type_name, seconds)
         self._pace[type_name] = pace + 0.2 * (seconds - pace)
 

@@ -10,6 +10,8 @@ from apps.jobs import registry
 from apps.jobs.engine import stock as stocks
 from apps.jobs.engine.stock import (
     AHEAD_MOST,
+    AHEAD_SECONDS,
+    ALONE_SECONDS,
     FULL_SECONDS,
     LOOK_SECONDS,
     MOST,
@@ -174,6 +176,14 @@ def test_however_short_they_are_a_slot_has_no_more_than_a_few_hand_overs_ahead(s
     teach(stock, 0.00001)
 
     assert 2 * AHEAD_MOST == stock.target(slots=2, free=0)
+
+
+def test_fewer_are_claimed_ahead_of_jobs_that_travel_alone(stock):
+    """Hundreds of them would last a second, and an urgent one would wait behind them."""
+    for _ in range(200):
+        stock.ended("a.type", 0.00001, alone=True)
+
+    assert stock.target(slots=1, free=0) <= AHEAD_SECONDS / ALONE_SECONDS
 
 
 def test_the_round_trip_is_added_to_what_is_claimed_ahead(stock, clock):
