@@ -30,7 +30,8 @@ class InvalidJob(JobError):
 class UnknownJobType(InvalidJob):
     def __init__(self, name: str, *, known: Iterable[str]) -> None:
         self.name, self.known = name, sorted(known)
-        super().__init__([Problem("/type", f"{name!r} is not a job type; known are {', '.join(self.known)}")])
+        hint = "JOB_MODULES names the modules of others, for every process"
+        super().__init__([Problem("/type", f"{name!r} is not a job type; known are {', '.join(self.known)} ({hint})")])
 
 
 class UnknownQueue(InvalidJob):
