@@ -4,8 +4,10 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.templatetags.static import static
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
@@ -55,6 +57,13 @@ class DocsView(SpectacularSwaggerSplitView):
 def start(request: HttpRequest) -> HttpResponse:
     """Show what there is and where."""
     return render(request, "start.html", {"flower_url": settings.FLOWER_URL, "base": f"{request.scheme}://{request.get_host()}"})
+
+
+@require_safe
+@cache_control(public=True, max_age=86_400)
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """Lead to the icon: browsers ask here on pages that name none, those of the admin and bare JSON."""
+    return HttpResponseRedirect(static("site/latch.svg"))
 
 
 def bad_request(request: HttpRequest, *_: object, **__: object) -> HttpResponse:

@@ -11,6 +11,7 @@ admin.autodiscover()
 
 urlpatterns = [
     path("", pages.start, name="start"),
+    path("favicon.ico", pages.favicon, name="favicon"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.view, name="metrics"),

@@ -67,6 +67,13 @@ def test_flower_is_linked_when_it_runs(client, settings):
     assert "http://127.0.0.1:5555/" in Page(content(client.get("/"))).links
 
 
+def test_a_browser_that_asks_for_an_icon_gets_ours(client):
+    asked = client.get("/favicon.ico", follow=True)
+
+    assert [("/static/site/latch.svg", 302)] == asked.redirect_chain
+    assert ("image/svg+xml", True) == (asked["Content-Type"], content(asked).startswith("<svg"))
+
+
 def test_the_documentation_comes_from_our_own_files(client):
     response = client.get("/api/v1/docs")
 

@@ -12,7 +12,7 @@ from core.observability import metrics
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)   # nothing that could break a header, a log line or a page
-QUIET = ("/healthz", "/readyz", "/metrics", "/static/")   # asked all the time, of interest only when they fail
+QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/favicon.ico")   # asked all the time, of interest only when they fail
 log = structlog.get_logger(__name__)
 
 
