@@ -1,5 +1,5 @@
 import pytest
-from django.core.servers.basehttp import get_internal_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
 pytestmark = pytest.mark.django_db
@@ -9,7 +9,7 @@ def answer(method, path):
     """Return what the application gives to its server, which Django's test client would not show."""
     told = {}
     environ = RequestFactory().generic(method, path).environ
-    response = get_internal_wsgi_application()(environ, lambda status, headers: told.update(headers, status=status))
+    response = WSGIHandler()(environ, lambda status, headers: told.update(headers, status=status))
     body = b"".join(response)
     response.close()
     return told["status"], int(told["Content-Length"]), body

@@ -12,6 +12,8 @@ from core.observability import logging
 ENV = env.read()
 ROOT = env.ROOT
 EMBEDDED = addresses.read(ENV.DATA_DIR)
+# libpq: a host that has vanished is noticed within a minute, whether we wait for its answer or it for our question.
+NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 
 def _address(name: str, embedded: str) -> str:
@@ -37,7 +39,9 @@ def database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # A threshold allows prepared statements; Django's own never are, so it holds for those that ask for it alone.
-        "OPTIONS": {"connect_timeout": 5, "application_name": "latchwork", "prepare_threshold": 5, **options},
+        "OPTIONS": {
+            "connect_timeout": 5, "application_name": "latchwork", "prepare_threshold": 5, **NOTICE_SILENCE, **options,
+        },
         "TEST": {"NAME": None},
     }
 
