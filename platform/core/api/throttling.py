@@ -76,13 +76,21 @@ def window(url: str, rate: str) -> Window:
 class WriteThrottle(BaseThrottle):
     """`RATE_LIMIT` for everything that is not a read. Runs after the permissions: a 401 or 403 costs no quota."""
 
-    def allow_request(self, request: Request, view: Any) -> bool:  # noqa: ARG002  the interface of REST framework
-        """Count the request, or refuse it with the moment from which it is worth another try."""
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Count the request, or refuse it with the moment from which it is worth another try.
+
+        Every counted answer names the policy. Only a refusal names what is left: to ask for it costs another round trip,
+        and time for each request in the window.
+        """
         if request.method in SAFE_METHODS:
             return True
         limits = window(settings.CACHE_URL, settings.RATE_LIMIT)
         bucket = clients.bucket(request._request)  # noqa: SLF001  Django's own request
-        if limits.take(bucket) is False:
+        taken = limits.take(bucket)
+        if taken is None:
+            return True
+        view.headers["RateLimit-Policy"] = f'"{POLICY}";q={limits.item.amount};w={limits.item.get_expiry()}'
+        if not taken:
             metrics.rate_limited()
             raise self._refusal(limits, bucket)
         return True
@@ -98,7 +106,6 @@ class WriteThrottle(BaseThrottle):
             detail=f"more than {amount} writes in {period} seconds from this address: try again in {seconds} s",
             headers={
                 "Retry-After": str(seconds),
-                "RateLimit-Policy": f'"{POLICY}";q={amount};w={period}',
                 "RateLimit": f'"{POLICY}";r=0;t={seconds}',
             },
             facts={"violated-policies": [POLICY]},
