@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Truth = TypeVar("Truth")
 
 LEASE_SECONDS = 5
+POOL = os.environ.get("CHAOS_POOL", "prefork")   # of workers that no case wants otherwise
 QUEUE = "chaos"
 READY_SECONDS = 60        # on a busy machine
 DATABASE_SECONDS = 30     # until a restarted server answers
@@ -66,7 +67,7 @@ class Stack:
 
     # What runs.
 
-    def ready(self, *, workers: int = 2, beat: bool = True, pool: str = "prefork", slots: int = 1) -> list[Worker]:
+    def ready(self, *, workers: int = 2, beat: bool = True, pool: str = POOL, slots: int = 1) -> list[Worker]:
         """Have exactly so many living workers and a beat, and empty tables; the workers."""
         self._mend_servers()
         for worker in list(self.workers):
@@ -86,13 +87,13 @@ class Stack:
         self.clean()
         return list(self.workers)
 
-    def ready_again(self, *, workers: int = 2, pool: str = "prefork", slots: int = 1) -> None:
+    def ready_again(self, *, workers: int = 2, pool: str = POOL, slots: int = 1) -> None:
         """Replace workers that have ended, in the middle of a run."""
         self.workers = [worker for worker in self.workers if worker.alive]
         for worker in [self._launch_worker(pool=pool, slots=slots) for _ in range(workers - len(self.workers))]:
             self.wait_for(worker)
 
-    def add_worker(self, *, pool: str = "prefork", slots: int = 1, wait: bool = True) -> Worker:
+    def add_worker(self, *, pool: str = POOL, slots: int = 1, wait: bool = True) -> Worker:
         """Start one more worker."""
         worker = self._launch_worker(pool=pool, slots=slots)
         if wait:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests.chaos.conftest import size
+from tests.chaos.conftest import of_processes, size
 from tests.chaos.faults import kill_a_child
 from tests.chaos.run import Findings, Run
 
@@ -11,6 +11,7 @@ pytestmark = pytest.mark.chaos
 KILLS = size("CHAOS_KILLS", 60)   # 500 in a full run
 
 
+@of_processes
 @pytest.mark.timeout(180 + 2 * KILLS)
 def test_a_child_killed_again_and_again_is_always_replaced(stack):
     """The ledger, the publisher, the understudy, the metrics server and events are busy in threads of the main process."""

@@ -3,6 +3,7 @@
 import pytest
 
 from core import clock
+from tests.chaos.conftest import of_processes
 from tests.chaos.faults import kill_a_child, lasts
 from tests.chaos.processes import gone
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
@@ -25,6 +26,7 @@ def test_a_worker_killed_with_its_children_costs_only_what_it_held(stack):
     assert run.charged() <= WORKER_CLAIMS
 
 
+@of_processes
 def test_children_die_with_a_main_process_that_is_killed_alone(stack):
     victim, _ = stack.ready()
     run = Run(stack)
@@ -41,6 +43,7 @@ def test_children_die_with_a_main_process_that_is_killed_alone(stack):
     assert run.charged() <= WORKER_CLAIMS
 
 
+@of_processes
 def test_a_killed_child_costs_the_job_that_it_ran_and_nobody_waits_for_a_lease(stack):
     workers = stack.ready()
     run = Run(stack)
@@ -56,6 +59,7 @@ def test_a_killed_child_costs_the_job_that_it_ran_and_nobody_waits_for_a_lease(s
     assert run.charged() <= KILLS
 
 
+@of_processes
 def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(stack):
     """They write while others run the same jobs, so that it is the fence which refuses them, not the status."""
     workers = stack.ready(workers=4)
@@ -87,6 +91,7 @@ def test_thawed_workers_start_nothing_stale_and_their_late_writes_are_refused(st
     assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
 
 
+@of_processes
 def test_a_process_that_was_frozen_between_claim_and_handler_does_not_begin_it(stack):
     workers = stack.ready()
     job_id, = stack.application.enqueue("chaos.slow_to_start", [{}])
