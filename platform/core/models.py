@@ -1,5 +1,6 @@
 """What Django looks for here; each model stands in the room that it belongs to."""
 
 from core.api.models import ApiToken, IdempotencyRecord
+from core.audit.models import AuditEntry
 
-__all__ = ["ApiToken", "IdempotencyRecord"]
+__all__ = ["ApiToken", "AuditEntry", "IdempotencyRecord"]
