@@ -56,7 +56,7 @@ clean:  ## remove what can be made again; what is stored in .data/ stays
 
 requirements:  ## lock requirements/*.txt anew from *.in, for every platform, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: pip install uv"; exit 1; }
-	@for name in base local dev; do \
+	@for name in base s3 local dev; do \
 		UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 			--no-emit-find-links --no-annotate --python-version 3.11 --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
