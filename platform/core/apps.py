@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CoreConfig(AppConfig):
@@ -7,3 +10,18 @@ class CoreConfig(AppConfig):
     name = "core"
     label = "core"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_migrate.connect(_make_groups, sender=self)
+
+
+def _make_groups(using: str, apps: Any, **_: Any) -> None:
+    """Make the groups that give roles: whoever manages users finds them in the admin, and nobody has to know a name."""
+    from core.api.roles import Role  # noqa: PLC0415  models are ready only now
+
+    try:
+        groups = apps.get_model("auth", "Group").objects.using(using)
+    except LookupError:   # a migration to before there were groups
+        return
+    for role in Role:
+        groups.get_or_create(name=role.value)

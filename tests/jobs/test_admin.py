@@ -1,7 +1,7 @@
 import uuid
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -17,7 +17,9 @@ MODELS = (Job, Queue, Worker, StaleWrite)
 
 @pytest.fixture
 def operator(client):
-    client.force_login(User.objects.create_user("operator", is_staff=True))
+    someone = User.objects.create_user("operator", is_staff=True)
+    someone.groups.add(Group.objects.get_or_create(name="operator")[0])
+    client.force_login(someone)
     return client
 
 

@@ -30,10 +30,24 @@ def principal(request: Request) -> Principal:
 
 
 def role_of(user: AbstractBaseUser) -> Role:
-    """Return the role of a Django user: a superuser is admin, staff is operator, any other active user is viewer."""
+    """Return the role of a Django user, for API and admin alike: a superuser is admin, others have their groups' highest.
+
+    The groups are called as the roles are. Whoever is in none of them reads; being staff opens the admin and no more.
+    """
+    known: Role | None = getattr(user, "latchwork_role", None)   # a page of the admin asks dozens of times
+    if known is None:
+        known = user.latchwork_role = _role_now(user)  # type: ignore[attr-defined]  # of this request's user alone
+    return known
+
+
+def _role_now(user: AbstractBaseUser) -> Role:
+    if not user.is_active:
+        return Role.VIEWER
     if getattr(user, "is_superuser", False):
         return Role.ADMIN
-    return Role.OPERATOR if getattr(user, "is_staff", False) else Role.VIEWER
+    groups = getattr(user, "groups", None)
+    named = set(groups.filter(name__in=Role.values).values_list("name", flat=True)) if groups is not None else set()
+    return next((role for role in reversed(Role) if role.value in named), Role.VIEWER)
 
 
 class BearerAuthentication(authentication.BaseAuthentication):
@@ -77,3 +91,4 @@ class SessionAuthentication(authentication.SessionAuthentication):
 def _remember(request: Request, who: Principal) -> None:
     django_request: HttpRequest = request._request  # noqa: SLF001  the way to Django's own request, for the log line
     django_request.principal_key = who.key  # type: ignore[attr-defined]
+    django_request.principal = who  # type: ignore[attr-defined]  # for the audit

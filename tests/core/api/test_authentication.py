@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -80,22 +80,33 @@ def test_the_last_use_is_written_at_most_once_a_minute():
     assert use() > shifted
 
 
-@pytest.mark.parametrize(("flags", "role"), [
-    ({}, "viewer"),
-    ({"is_staff": True}, "operator"),
-    ({"is_staff": True, "is_superuser": True}, "admin"),
+@pytest.mark.parametrize(("flags", "groups", "role"), [
+    ({}, (), "viewer"),
+    ({"is_staff": True}, (), "viewer"),   # staff enters the admin, and no more
+    ({"is_staff": True}, ("viewer",), "viewer"),
+    ({}, ("operator",), "operator"),
+    ({}, ("viewer", "operator", "admin"), "admin"),
+    ({}, ("some others",), "viewer"),
+    ({"is_superuser": True}, ("viewer",), "admin"),
 ])
-def test_a_session_speaks_for_the_role_of_its_user(flags, role):
+def test_a_session_speaks_for_the_role_of_its_user(flags, groups, role):
     user = User.objects.create_user("ann", **flags)
+    user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
     client = Client()
     client.force_login(user)
 
     assert client.get("/api/who").json() == {"key": f"user:{user.pk}", "name": "ann", "role": role}
 
 
+def test_the_groups_that_give_roles_are_made_when_the_database_is():
+    assert {"viewer", "operator", "admin"} <= set(Group.objects.values_list("name", flat=True))
+
+
 def test_a_session_needs_its_csrf_token_to_change_something():
     client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_user("ann", is_staff=True))
+    ann = User.objects.create_user("ann")
+    ann.groups.add(Group.objects.get_or_create(name="operator")[0])
+    client.force_login(ann)
     client.cookies["csrftoken"] = "a" * 32
 
     without = client.post("/api/notes", {"text": "a"}, content_type="application/json")
