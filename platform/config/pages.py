@@ -68,26 +68,27 @@ def favicon(_request: HttpRequest) -> HttpResponse:
 
 def bad_request(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer a request that Django itself refused."""
-    return _say(request, HTTPStatus.BAD_REQUEST, "this request cannot be understood")
+    return say(request, HTTPStatus.BAD_REQUEST, "this request cannot be understood")
 
 
 def forbidden(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer what is not allowed; Django calls it for a missing CSRF token too."""
-    return _say(request, HTTPStatus.FORBIDDEN, "this is not allowed, or the page was open for too long: load it again")
+    return say(request, HTTPStatus.FORBIDDEN, "this is not allowed, or the page was open for too long: load it again")
 
 
 def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer an address at which there is nothing."""
-    return _say(request, HTTPStatus.NOT_FOUND, "there is nothing at this address")
+    return say(request, HTTPStatus.NOT_FOUND, "there is nothing at this address")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a mistake of ours, without a word about it: the log has it under the request id."""
-    return _say(request, HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong on our side")
+    return say(request, HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong on our side")
 
 
-def _say(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
+def say(request: HttpRequest, status: HTTPStatus, detail: str, *, kind: str = "") -> HttpResponse:
+    """Say a refusal: to programs as a problem, to people as a page."""
     if request.path.startswith(API):
-        return problems.plain(problems.Problem(status=status, detail=detail))
+        return problems.plain(problems.Problem(status=status, detail=detail, kind=kind))
     facts = {"status": int(status), "title": status.phrase, "detail": detail, "request_id": current_request_id()}
     return render(request, "problem.html", facts, status=status)

@@ -119,14 +119,14 @@ class Attempts(JobsView):
 
 
 def _placed(new: NewJob) -> dict[str, Any]:
-    placed = services.place(new.type, new.payload, new.options(request_id=current_request_id()))
+    placed = services.request(new.type, new.payload, new.options(request_id=current_request_id()))
     return {"id": str(placed.id), "created": placed.created}
 
 
 def _all_placed(new: list[NewJob]) -> dict[str, Any]:
     request_id = current_request_id()
     try:
-        placed = services.place_many([(each.type, each.payload, each.options(request_id=request_id)) for each in new])
+        placed = services.request_many([(each.type, each.payload, each.options(request_id=request_id)) for each in new])
     except (errors.InvalidJob, errors.UniqueConflict) as exc:
         raise refusals.of(exc, at="/jobs" if len(new) > 1 else "/jobs/0") from exc   # one alone is not numbered
     return {"ids": [str(each.id) for each in placed]}

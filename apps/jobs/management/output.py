@@ -17,6 +17,7 @@ from django.db import DatabaseError, transaction
 from apps.jobs.errors import InvalidJob
 from core import database
 from core.errors import PlatformError
+from core.management.operating import operating
 
 EXIT_STATUS = "Exit status: 0 done, 1 refused or not found, 2 not understood."
 
@@ -97,12 +98,13 @@ class MutatingCommand(PlatformCommand):
         super().handle(*args, **options)
 
     def perform(self, **options: Any) -> None:
-        if not self.dry_run:
-            super().perform(**options)
-            return
-        with transaction.atomic():
-            super().perform(**options)
-            transaction.set_rollback(True)
+        with operating():
+            if not self.dry_run:
+                super().perform(**options)
+                return
+            with transaction.atomic():
+                super().perform(**options)
+                transaction.set_rollback(True)
 
 
 def in_json(facts: object) -> str:

@@ -8,6 +8,7 @@ from apps.jobs.services.actions import cancel, discard, retry, run
 from apps.jobs.services.enqueue import Enqueued, aenqueue, enqueue, enqueue_many, place, place_many
 from apps.jobs.services.options import Options
 from apps.jobs.services.queues import pause, resume
+from apps.jobs.services.requests import request, request_many
 
 __all__ = [
     "Enqueued",
@@ -20,6 +21,8 @@ __all__ = [
     "pause",
     "place",
     "place_many",
+    "request",
+    "request_many",
     "resume",
     "retry",
     "run",

@@ -12,6 +12,7 @@ from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job, StaleWrite
 from apps.jobs.transitions import prune as pruning
 from apps.jobs.transitions.statement import Reply, on_django
+from core import audit
 
 BATCH = 1000
 MINUTES, HOURS = timedelta(hours=2), timedelta(days=30)   # how long counts are kept so fine
@@ -31,6 +32,8 @@ def prune(*, keep: timedelta, batch: int = BATCH, between: Callable[[], object] 
 
     `between` is called between two batches, and may raise to end it there.
     """
+    if audit.current() is not audit.SYSTEM:   # told before the first batch: it may be interrupted after any
+        audit.record(action="jobs.prune", target="jobs", after={"older_than_seconds": keep.total_seconds()})
     jobs = _in_batches(lambda: pruning.prune_jobs(on_django(), keep=keep, limit=batch), batch=batch, between=between)
     ledger = _in_batches(lambda: pruning.prune_ledger(on_django(), keep=keep, limit=batch), batch=batch, between=between)
     workers = pruning.prune_workers(on_django(), keep=keep).get()

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from apps.jobs.conf import Config
-from config.settings import env
+from config.settings import artifacts, env
 from core.devserver import addresses
 from core.observability import logging
 
@@ -71,12 +71,14 @@ MIDDLEWARE = [
     "core.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.read_only.ReadOnlyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "core.audit.middleware.ActorMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -111,11 +113,21 @@ STATICFILES_DIRS = [ROOT / "platform" / "config" / "static"]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = True   # served from where they stand: nothing to collect
 
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": artifacts.storage(ENV.ARTIFACTS_URL, data_dir=ENV.DATA_DIR),
+}
+
 CSRF_FAILURE_VIEW = "config.pages.forbidden"
 LOGGING = logging.configure(level=ENV.LOG_LEVEL, form=ENV.LOG_FORMAT)
 
 # HTTP
 RATE_LIMIT = ENV.RATE_LIMIT
+LOGIN_RATE_LIMIT = ENV.LOGIN_RATE_LIMIT
+LOGIN_RATE_LIMIT_ACCOUNT = ENV.LOGIN_RATE_LIMIT_ACCOUNT
+READ_ONLY = ENV.READ_ONLY
+AUDIT_ENQUEUE = ENV.AUDIT_ENQUEUE
 TRUSTED_PROXIES = ENV.words("TRUSTED_PROXIES")
 METRICS_TOKEN = ENV.METRICS_TOKEN
 FLOWER_URL = ENV.FLOWER_URL
@@ -190,6 +202,9 @@ JOBS = Config(
     stop_grace_seconds=ENV.JOBS_STOP_GRACE_SECONDS,
     retention=timedelta(days=ENV.JOBS_RETENTION_DAYS),
     metrics_port=ENV.JOBS_METRICS_PORT,
+    artifact_max_bytes=ENV.ARTIFACT_MAX_BYTES,
+    artifacts_per_job=ENV.ARTIFACTS_PER_JOB,
+    artifact_keep=timedelta(days=ENV.ARTIFACT_KEEP_DAYS),
 )
 
 # Outgoing HTTP

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from config.settings import artifacts
 from core.errors import Misconfigured
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,6 +66,12 @@ def _networks(value: str) -> str:
     return value
 
 
+def _artifacts(value: str) -> str:
+    if value and (problem := artifacts.problem_of(value)):
+        raise ValueError(problem)
+    return value
+
+
 class Environment(BaseModel):
     """Everything that can be set from outside, with its default. What is set to nothing counts as not set."""
 
@@ -80,6 +87,10 @@ class Environment(BaseModel):
     PORT: int = Field(8000, ge=1, le=65535)
     JOB_MODULES: Annotated[str, AfterValidator(_words)] = ""
     RATE_LIMIT: Annotated[str, AfterValidator(_rate)] = "60/minute"
+    LOGIN_RATE_LIMIT: Annotated[str, AfterValidator(_rate)] = "10/minute"
+    LOGIN_RATE_LIMIT_ACCOUNT: Annotated[str, AfterValidator(_rate)] = "30/hour"
+    READ_ONLY: bool = False
+    AUDIT_ENQUEUE: bool = True
     TRUSTED_PROXIES: Annotated[str, AfterValidator(_networks)] = ""
     METRICS_TOKEN: str = ""
     FLOWER_URL: Annotated[str, _url("http", "https")] = ""
@@ -88,6 +99,10 @@ class Environment(BaseModel):
     JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
     JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)
     JOBS_RETENTION_DAYS: int = Field(7, ge=1, le=3650)
+    ARTIFACTS_URL: Annotated[str, AfterValidator(_artifacts)] = ""
+    ARTIFACT_MAX_BYTES: int = Field(50 * 1024 * 1024, ge=1, le=5 * 1024**3)
+    ARTIFACTS_PER_JOB: int = Field(100, ge=1, le=10_000)
+    ARTIFACT_KEEP_DAYS: int = Field(7, ge=1, le=3650)
     OUTGOING_ALLOW_PRIVATE: bool | None = None
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["json", "console"] = "json"

@@ -9,10 +9,12 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from core import audit
 from core.api.models import ApiToken
 from core.api.roles import Role
 from core.errors import PlatformError
@@ -40,13 +42,16 @@ class NewToken:
 def create(*, name: str, role: Role, life: timedelta | None = None) -> NewToken:
     """Make a token. Show it to whoever asked, at once: it cannot be read again."""
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    row = ApiToken.objects.create(
-        name=name,
-        prefix=prefix,
-        digest=_digest(secret),
-        role=role,
-        expires_at=Now() + life if life is not None else None,
-    )
+    with transaction.atomic():
+        row = ApiToken.objects.create(
+            name=name,
+            prefix=prefix,
+            digest=_digest(secret),
+            role=role,
+            expires_at=Now() + life if life is not None else None,
+        )
+        facts = {"name": name, "role": role, "good_for_seconds": life.total_seconds() if life else None}
+        audit.record(action="token.create", target=f"token:{prefix}", after=facts)
     return NewToken(token=f"lw_{prefix}_{secret}", row=row)
 
 
@@ -67,7 +72,7 @@ def usable() -> QuerySet[ApiToken]:
 
 def note_use(row: ApiToken) -> None:
     """Write when the token that `find` returned was used, unless that was written a moment ago or is being written."""
-    if row.use_is_old:  # type: ignore[attr-defined]  # annotated by find
+    if row.use_is_old and not settings.READ_ONLY:  # type: ignore[attr-defined]  # annotated by find
         with transaction.atomic():
             free = ApiToken.objects.select_for_update(skip_locked=True).filter(pk=row.pk)   # never waits for a peer
             ApiToken.objects.filter(pk__in=free.values("pk")).update(last_used_at=Now())
@@ -77,7 +82,12 @@ def revoke(prefixes: list[str]) -> list[ApiToken]:
     """End tokens from now on and return them; one that was ended earlier keeps its time."""
     with transaction.atomic():
         rows = select(prefixes)
-        ApiToken.objects.filter(pk__in=[row.pk for row in rows], revoked_at=None).update(revoked_at=Now())
+        for row in rows:
+            if ApiToken.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=Now()):
+                audit.record(
+                    action="token.revoke", target=f"token:{row.prefix}",
+                    before={"name": row.name, "revoked": False}, after={"name": row.name, "revoked": True},
+                )
     return rows
 
 

@@ -44,7 +44,7 @@ class Command(MutatingCommand):
     ) -> None:
         names = ("queue", "priority", "max_attempts", "timeout", "unique_key", "on_conflict", "tags")
         chosen = jobs.Options(delay=delay, run_at=run_at, **{name: options[name] for name in names})
-        placed = jobs.place(type, payload, chosen)
+        placed = jobs.request(type, payload, chosen)
         job = selectors.job(placed.id)
         if self.dry_run:
             text = f"would enqueue {job.type} in the queue {job.queue}, {job.status}"

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from core.api import tokens
+from core.management.operating import operating
+from core.read_only import ReadOnly
 
 
 class Command(BaseCommand):
@@ -17,8 +19,9 @@ class Command(BaseCommand):
 
     def handle(self, *, prefixes: list[str], **options: Any) -> None:
         try:
-            rows = tokens.select(prefixes) if options["dry_run"] else tokens.revoke(prefixes)
-        except tokens.UnknownToken as exc:
+            with operating():
+                rows = tokens.select(prefixes) if options["dry_run"] else tokens.revoke(prefixes)
+        except (tokens.UnknownToken, ReadOnly) as exc:
             raise CommandError(str(exc)) from exc
         if options["json"]:
             revoked = [f"lw_{row.prefix}" for row in rows]
