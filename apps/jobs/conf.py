@@ -22,6 +22,12 @@ class Config:
     """Rescues after which the next loss of the worker ends the job as a dead letter."""
     retention: timedelta = timedelta(days=7)
     """How long completed and cancelled jobs are kept."""
+    artifact_max_bytes: int = 50 * 1024 * 1024
+    """The most bytes of one artifact."""
+    artifacts_per_job: int = 100
+    """How many artifacts one job may have."""
+    artifact_keep: timedelta = timedelta(days=7)
+    """How long an artifact is kept unless whoever saves it says otherwise."""
     metrics_port: int = 0
     """The first port that a worker tries for its metrics; 0: none."""
 

@@ -27,6 +27,39 @@ class InvalidJob(JobError):
         super().__init__("; ".join(f"{problem.pointer or 'the job'}: {problem.detail}" for problem in self.problems))
 
 
+class InvalidArtifact(InvalidJob):
+    """The file cannot be kept as it was given; `pointer` says which part of the request is meant."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__([Problem(pointer, detail)])
+
+
+class ArtifactTooLarge(InvalidArtifact):
+    """More bytes came than one artifact may have; nothing of it was kept."""
+
+    def __init__(self, *, most: int) -> None:
+        self.most = most
+        super().__init__("/file", f"is larger than {most} bytes, the most that an artifact may have (ARTIFACT_MAX_BYTES)")
+
+
+class UnknownArtifact(JobError, LookupError):
+    def __init__(self, artifact_id: object, detail: str = "") -> None:
+        self.artifact_id = artifact_id
+        super().__init__(detail or f"there is no artifact {artifact_id}: it never was, or its time is over")
+
+
+class VanishedArtifact(UnknownArtifact):
+    """The row is there and its file is not: somebody removed it from the storage, or each machine has its own."""
+
+    def __init__(self, artifact_id: object) -> None:
+        hint = "it was removed from the storage, or this process sees another storage than the one that kept it"
+        super().__init__(artifact_id, f"the file of artifact {artifact_id} is gone: {hint}")
+
+
+class ArtifactsUnavailable(JobError):
+    """The storage of artifacts did not do what it was asked for; the cause tells why. It may later."""
+
+
 class UnknownJobType(InvalidJob):
     def __init__(self, name: str, *, known: Iterable[str]) -> None:
         self.name, self.known = name, sorted(known)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.core.files.storage import Storage, storages
 from django.db import models
 from django.db.models import F, Q
 
@@ -202,3 +203,52 @@ class Duty(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def artifact_storage() -> Storage:
+    """Return where the files of artifacts are: STORAGES["artifacts"], by the setting ARTIFACTS_URL."""
+    return storages["artifacts"]
+
+
+class Artifact(models.Model):
+    """A file that came in with a request, or that a job made. Written by `services.artifacts` alone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    job_id = models.UUIDField(null=True)
+    name = models.TextField()
+    content_type = models.TextField()
+    size = models.BigIntegerField()
+    sha256 = models.TextField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    file = models.FileField(storage=artifact_storage, max_length=200)
+
+    class Meta:
+        db_table = "job_artifact"
+        indexes: ClassVar = [models.Index(F("expires_at"), name="job_artifact_expires")]
+        constraints: ClassVar = [
+            # Also finds the artifacts of a job.
+            models.UniqueConstraint(fields=["job_id", "name"], name="job_artifact_name", condition=Q(job_id__isnull=False)),
+            models.UniqueConstraint(fields=["file"], name="job_artifact_file"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LooseFile(models.Model):
+    """A file in the storage that no artifact names: not yet, while it is being written, or no longer.
+
+    It is written down before the file exists, and forgotten in the commit that gives the file to an artifact, or after
+    the file was deleted. So no crash leaves a file that nobody knows of.
+    """
+
+    path = models.TextField(primary_key=True)
+    delete_after = models.DateTimeField()
+
+    class Meta:
+        db_table = "job_loose_file"
+        indexes: ClassVar = [models.Index(F("delete_after"), name="job_loose_file_due")]
+
+    def __str__(self) -> str:
+        return self.path

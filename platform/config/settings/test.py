@@ -6,5 +6,5 @@ from config.settings.base import *  # noqa: F403  an environment is the base wit
 SECRET_KEY = base.ENV.SECRET_KEY or "only-for-tests-" * 4
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]   # the tests log in hundreds of times
-STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 RATE_LIMIT = "1000000/minute"   # the tests of the limit set their own
+MAILS_DIR = base.ENV.DATA_DIR / "mails"
