@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,7 +38,8 @@ class Up:
 
     def __exit__(self, *_):
         for process in self.tree():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):   # it may have ended by itself since
+                process.kill()
         self.process.wait()
 
     def text(self):
