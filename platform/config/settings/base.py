@@ -1,12 +1,14 @@
 """What holds in every environment. Values from outside come through `env` alone."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from apps.jobs.conf import Config
 from config.settings import artifacts, env
 from core.devserver import addresses
+from core.mail import relay
 from core.observability import logging
 
 ENV = env.read()
@@ -207,5 +209,20 @@ JOBS = Config(
     artifact_keep=timedelta(days=ENV.ARTIFACT_KEEP_DAYS),
 )
 
+# Pictures
+IMAGE_MAX_PIXELS = ENV.IMAGE_MAX_PIXELS
+
 # Outgoing HTTP
 OUTGOING_ALLOW_PRIVATE = bool(ENV.OUTGOING_ALLOW_PRIVATE)   # requests from payloads may reach inner addresses
+
+# Outgoing mail
+RELAY = relay.parse(ENV.EMAIL_URL)
+EMAIL_BACKEND = "core.mail.backend.SmtpBackend"
+EMAIL_HOST, EMAIL_PORT = RELAY.host, RELAY.port     # an empty host: there is no server to send through
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = RELAY.user, RELAY.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = RELAY.tls == "starttls", RELAY.tls == "implicit"
+EMAIL_TIMEOUT = RELAY.answer_seconds                # of each answer
+EMAIL_CONNECT_TIMEOUT = RELAY.connect_seconds
+EMAIL_MAX_BYTES = ENV.EMAIL_MAX_BYTES
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.EMAIL_FROM
+MAILS_DIR: Path | None = None                       # where a local mail server keeps what it takes; /mails shows it

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from config.settings import artifacts
 from core.errors import Misconfigured
+from core.mail import mailbox, relay
 
 ROOT = Path(__file__).resolve().parents[3]
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
@@ -72,6 +73,16 @@ def _artifacts(value: str) -> str:
     return value
 
 
+def _relay(value: str) -> str:
+    relay.parse(value)
+    return value
+
+
+def _mailbox(value: str) -> str:
+    mailbox.parse(value)
+    return value
+
+
 class Environment(BaseModel):
     """Everything that can be set from outside, with its default. What is set to nothing counts as not set."""
 
@@ -103,7 +114,11 @@ class Environment(BaseModel):
     ARTIFACT_MAX_BYTES: int = Field(50 * 1024 * 1024, ge=1, le=5 * 1024**3)
     ARTIFACTS_PER_JOB: int = Field(100, ge=1, le=10_000)
     ARTIFACT_KEEP_DAYS: int = Field(7, ge=1, le=3650)
+    IMAGE_MAX_PIXELS: int = Field(50_000_000, ge=1_000_000, le=89_000_000)   # above, Pillow warns by itself
     OUTGOING_ALLOW_PRIVATE: bool | None = None
+    EMAIL_URL: Annotated[str, AfterValidator(_relay)] = ""
+    EMAIL_FROM: Annotated[str, AfterValidator(_mailbox)] = "Latchwork <latchwork@localhost>"
+    EMAIL_MAX_BYTES: int = Field(25 * 1024 * 1024, ge=64 * 1024, le=100 * 1024 * 1024)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["json", "console"] = "json"
 

@@ -17,6 +17,8 @@ _missing = [
 ]
 if base.ENV.SECRET_KEY and len(base.ENV.SECRET_KEY) < 50:
     _missing.append("SECRET_KEY is too short: give 50 random characters or more")
+if base.ENV.EMAIL_URL and "EMAIL_FROM" not in base.ENV.model_fields_set:
+    _missing.append("EMAIL_FROM is not set: name the address that mails come from, as in Shop <shop@example.com>")
 if base.ENV.DEBUG:
     _missing.append("DEBUG is on: unset it")
 if _missing:

@@ -20,6 +20,8 @@ def banner(stack: Stack, *, names: tuple[str, ...], console: Console, seconds: f
         login = f"{ADMIN} / {password}" if password else f"{ADMIN}, with the password that it has there"
         rows += [("Web", f"{stack.url}/", ""), ("Admin", f"{stack.url}/admin/", login)]
         rows.append(("API", f"{stack.url}/api/v1/docs", "with the token below"))
+    if {"web", "mail"} <= set(names) and stack.mail_port is not None:
+        rows.append(("Mails", f"{stack.url}/mails", "what email.send has sent here; nothing leaves this machine"))
     if "flower" in names:
         rows.append(("Flower", stack.flower_url, f"{ADMIN} / {stack.flower_password}"))
     width = max((len(url) for _, url, _ in rows), default=0)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.devserver import health, ports, secrets
+from core.devserver import health, mails, ports, secrets
 from core.devserver.addresses import Addresses
 from core.devserver.program import Program
 
-NAMES = ("web", "worker", "beat", "flower")
+NAMES = ("web", "worker", "beat", "flower", "mail")
 SETTINGS = "config.settings.local"
 CONCURRENCY = 2
 ADMIN = "admin"
@@ -29,6 +29,7 @@ class Stack:
     addresses: Addresses
     port: int
     flower_port: int
+    mail_port: int | None   # None: mail goes to the server of EMAIL_URL
     workers: int
 
     @property
@@ -53,6 +54,7 @@ class Stack:
             "worker": lambda: [self.worker(number) for number in range(1, self.workers + 1)],
             "beat": lambda: [self.beat()],
             "flower": lambda: [self.flower()],
+            "mail": lambda: [] if self.mail_port is None else [self.mail(self.mail_port)],
         }
         return [program for name in NAMES if name in names for program in makers[name]()]
 
@@ -87,6 +89,12 @@ class Stack:
         login = {"FLOWER_BASIC_AUTH": f"{ADMIN}:{self.flower_password}"}   # not on the command line, which all can read
         stop_on = signal.SIGKILL   # it keeps nothing, and asked to end it hangs while it says goodbye to the broker
         return self._program("flower", command, is_ready=ready, environment=login, stop_on=stop_on)
+
+    def mail(self, port: int) -> Program:
+        command = self._python(
+            "-m", "core.devserver.sink", f"--port={port}", f"--folder={self.data_dir / mails.FOLDER}",
+        )
+        return self._program("mail", command, is_ready=functools.partial(ports.answers, port))
 
     def provision(self) -> Program:
         return self._program("migrate", self._python("manage.py", "provision"))

@@ -62,6 +62,7 @@ class Command(BaseCommand):
                 programs = stack.Stack(
                     root=settings.ROOT, data_dir=data_dir, addresses=addresses, workers=workers,
                     port=own_port, flower_port=ports.keep(data_dir, "flower"),
+                    mail_port=None if env.EMAIL_URL else ports.keep(data_dir, "mail"),
                 )
                 start(runner, programs, only=only)
                 console.block(banner(programs, names=only, console=console, seconds=clock.elapsed() - started))

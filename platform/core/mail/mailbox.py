@@ -1,0 +1,72 @@
+"""One address with or without a name, as people write it: `ada@example.com` or `Ada Lovelace <ada@example.com>`."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from email.header import Header
+from email.utils import formataddr
+
+from email_validator import EmailNotValidError, validate_email
+
+LONGEST_NAME = 100
+LONGEST = 254 + LONGEST_NAME + 10   # of an address by RFC 5321, with its name, brackets and quotes
+# All that some reader takes for the end of a line, and words in the encoding of headers, which may hide one.
+BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,200}\?=")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address that a server can be told (ASCII, an international domain in its IDNA form), and a name for people."""
+
+    address: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """Return what follows the @."""
+        return self.address.rpartition("@")[2]
+
+    def __str__(self) -> str:
+        """Return it as it stands in a header, in ASCII."""
+        if not self.name:
+            return self.address
+        if self.name.isascii():
+            return formataddr((self.name, self.address))
+        return f'{Header(self.name, "utf-8").encode(linesep="")} <{self.address}>'   # words of 75 characters, blanks between
+
+
+def breaking(text: str) -> str | None:
+    """Return the first thing that would end a header's line, or hide in it, as it may be shown; None if there is none."""
+    found = BREAKING.search(text)
+    return ascii(found[0]) if found else None
+
+
+def parse(text: str) -> Mailbox:
+    """Return the mailbox that a text names; raise `ValueError` with what is wrong with it.
+
+    Whether the domain takes mail is asked of nobody: the server knows, and names without a dot are right inside.
+    """
+    if found := breaking(text):
+        raise ValueError(f"holds {found}: an address is one line without control characters")
+    if len(text) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} characters")
+    bare, _, rest = text.strip(" ").rpartition("<")
+    name, quoted = bare.strip(" "), f"<{rest}"
+    if name and not name.startswith('"') and not set(name) & set('<>@,;:"\\()[]'):
+        # The library takes J. R. Hartley and Jürgen (no sign of RFC 5322's, in both) for it in quotes alone.
+        text = f'"{name}" {quoted}'
+    try:
+        found_address = validate_email(
+            text.strip(" "), allow_display_name=True, allow_smtputf8=False, check_deliverability=False, globally_deliverable=False,
+        )
+    except EmailNotValidError as exc:
+        raise ValueError(f"is no e-mail address: {_plain(str(exc))}") from exc
+    shown = found_address.display_name or ""
+    if len(shown) > LONGEST_NAME:
+        raise ValueError(f"has a name of {len(shown)} characters: at most {LONGEST_NAME}")
+    return Mailbox(found_address.ascii_email or found_address.normalized, shown)
+
+
+def _plain(sentence: str) -> str:
+    """Return the library's sentence without what it may quote of the input beyond letters that can be shown."""
+    return "".join(each if unicodedata.category(each)[0] != "C" else "?" for each in sentence)[:300].rstrip(".")
