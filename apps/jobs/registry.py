@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import pydantic
+from pydantic_core import ErrorDetails
 from structlog.typing import FilteringBoundLogger
 
 from apps.jobs.errors import DuplicateJobType, InvalidJob, Problem, UnknownJobType
@@ -53,6 +55,13 @@ class Context(Protocol):
 
     def step_key(self, name: str) -> str:
         """Return a key that is the same in every attempt, for idempotency at other systems."""
+
+    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+        """Keep a file of this job and return its id; the same name again keeps the id and gets the new file.
+
+        Raise `Fenced` when the attempt no longer holds the job, `InvalidArtifact` for what breaks a limit: then nothing
+        is kept. What an attempt has saved stays, also when it fails afterwards.
+        """
 
 
 Handler = Callable[[Any, Any], Outcome | JSON]
@@ -104,10 +113,21 @@ class JobType:
             self.payload.model_validate_json(text)
         except pydantic.ValidationError as exc:
             raise InvalidJob(
-                Problem("/payload" + "".join(f"/{_escaped(part)}" for part in error["loc"]), error["msg"])
+                Problem("/payload" + "".join(f"/{_escaped(part)}" for part in _place(error, payload)), error["msg"])
                 for error in exc.errors(include_url=False, include_context=False)
             ) from exc
         return text
+
+
+def _place(error: ErrorDetails, payload: object) -> Iterator[object]:
+    """Yield the way to what is wrong, without the names of union members that pydantic writes in between."""
+    for number, part in enumerate(error["loc"], start=1):
+        try:
+            payload = payload[part]   # type: ignore[index]  # what cannot be asked raises, too
+            yield part
+        except (TypeError, LookupError):
+            if error["type"] == "missing" and number == len(error["loc"]):
+                yield part
 
 
 def _escaped(part: object) -> str:

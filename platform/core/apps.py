@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as installed  # what a flush, which sends none, means
 from django.db.models.signals import post_migrate
 
 
@@ -15,7 +16,7 @@ class CoreConfig(AppConfig):
         post_migrate.connect(_make_groups, sender=self)
 
 
-def _make_groups(using: str, apps: Any, **_: Any) -> None:
+def _make_groups(using: str, apps: Any = installed, **_: Any) -> None:
     """Make the groups that give roles: whoever manages users finds them in the admin, and nobody has to know a name."""
     from core.api.roles import Role  # noqa: PLC0415  models are ready only now
 

@@ -5,6 +5,7 @@ and `scripted.alone` shares its hand-over with nobody.
 A handler can meet its test at a desk: a folder in which it leaves a note when it begins, and waits for a note to go.
 """
 
+import io
 import os
 import signal
 import sys
@@ -208,6 +209,27 @@ def _query(job: Context, script: Script) -> Any:
         return cursor.fetchone()[0]
 
 
+class _AtDesk(io.BytesIO):
+    """A stream whose middle comes when the test says so."""
+
+    def __init__(self, content: bytes, desk: str) -> None:
+        super().__init__(content)
+        self._desk = desk
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._desk and self.tell():
+            Desk(self._desk).wait(lambda: None)
+        return super().read(size)
+
+
+def _save(job: Context, script: Script) -> Any:
+    content = f"{script.value} by attempt {job.attempt}".encode()
+    saved = job.save_artifact("out/put.txt", _AtDesk(content, script.desk))
+    if job.attempt < script.seconds:
+        raise ValueError("after it had saved")
+    return str(saved)
+
+
 def _facts(job: Context, script: Script) -> Any:
     return {
         "id": str(job.id), "type": job.type, "attempt": job.attempt, "fence": job.fence, "pid": os.getpid(),
@@ -264,6 +286,7 @@ ACTIONS: dict[str, Callable[[Context, Script], Any]] = {
     "log": _log,
     "query": _query,
     "facts": _facts,
+    "save": _save,
 }
 
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import structlog
 from django.db import transaction
@@ -16,6 +17,7 @@ from apps.jobs.engine.board import Board, Word
 from apps.jobs.engine.result import storable
 from apps.jobs.errors import Cancelled, DeadlineExceeded, Fenced, LeaseLost
 from apps.jobs.outcomes import JSON
+from apps.jobs.services import artifacts
 from apps.jobs.transitions import settle
 from apps.jobs.transitions.statement import on_django
 from core import clock
@@ -127,3 +129,7 @@ class AttemptContext:
     def step_key(self, name: str) -> str:
         """Return a key that is the same in every attempt, for idempotency at other systems."""
         return f"{self.id}:{name}"
+
+    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+        """Keep a file of this job under the attempt's fence, and return its id."""
+        return artifacts.save_in_attempt(name, file, job_id=self.id, fence=self.fence, keep=keep).id

@@ -1,11 +1,12 @@
-"""Call one handler, with a context that remembers what it was told. No row, no fence, no worker."""
+"""Call one handler, with a context that remembers what it was told. No row of a job, no fence, no worker."""
 
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import structlog
 from django.db import transaction
@@ -15,6 +16,7 @@ from apps.jobs import registry
 from apps.jobs.engine.result import storable
 from apps.jobs.errors import Cancelled, DeadlineExceeded
 from apps.jobs.outcomes import JSON, Cancel, Discard, Outcome, Retry, Snooze
+from apps.jobs.services import artifacts
 from core import clock
 from core.ids import uuid7
 
@@ -37,6 +39,11 @@ class Handled:
     completed: bool
     """Whether the handler completed the job itself, in `job.transaction()`."""
     context: "FakeContext"
+
+    @property
+    def artifacts(self) -> dict[str, uuid.UUID]:
+        """Return the ids of the artifacts that the handler saved, by name."""
+        return self.context.saved
 
     @property
     def progress(self) -> list[Progress]:
@@ -72,6 +79,8 @@ class FakeContext:
     deadline: datetime = field(init=False)
     reported: list[Progress] = field(default_factory=list)
     completion: FakeCompletion | None = None
+    saved: dict[str, uuid.UUID] = field(default_factory=dict)
+    """The artifacts, by their names as they are kept."""
     _ends: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +112,12 @@ class FakeContext:
     def step_key(self, name: str) -> str:
         """Return what a worker's context would return for this job."""
         return f"{self.id}:{name}"
+
+    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+        """Keep a file as a worker's context would, with nothing that could refuse it as stale: there is no fence."""
+        artifact = artifacts.save(name, file, job_id=self.id, keep=keep)
+        self.saved[artifact.name] = artifact.id
+        return artifact.id
 
 
 def run_handler(type_name: str, payload: object = None, **attempt: Any) -> Handled:

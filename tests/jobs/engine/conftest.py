@@ -18,7 +18,8 @@ from tests.support.desk import Desk
 from tests.support.waiting import until
 from tests.support.workers import Fleet, Worker, fleet
 
-TABLES = ("job", "job_attempt", "job_stale_write", "job_tally", "job_queue", "scripted_effect")
+TABLES = ("job", "job_attempt", "job_stale_write", "job_tally", "job_queue", "job_artifact", "job_loose_file",
+          "scripted_effect")   # fmt: skip
 ENDING_SECONDS = 60.0   # a bound on waiting, on a machine that others load
 
 
