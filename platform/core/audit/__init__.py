@@ -9,7 +9,7 @@
   belongs to no managed model, so that `manage.py flush` passes it by.
 """
 
-from core.audit.actor import SYSTEM, Actor, acting, at_terminal, current
+from core.audit.actor import SYSTEM, Actor, acting, at_terminal, because, current
 from core.audit.recording import record
 
-__all__ = ["SYSTEM", "Actor", "acting", "at_terminal", "current", "record"]
+__all__ = ["SYSTEM", "Actor", "acting", "at_terminal", "because", "current", "record"]

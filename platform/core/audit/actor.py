@@ -21,6 +21,7 @@ class Actor:
 
 SYSTEM = Actor(key="system", name="the platform", channel="system")
 _current: ContextVar[Callable[[], Actor]] = ContextVar("actor", default=lambda: SYSTEM)
+_reason: ContextVar[str] = ContextVar("reason", default="")
 
 
 def current() -> Actor:
@@ -36,6 +37,21 @@ def acting(actor: Actor | Callable[[], Actor]) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Let whatever is told to the audit inside be told with this reason, which a person gave."""
+    token = _reason.set(reason)
+    try:
+        yield
+    finally:
+        _reason.reset(token)
+
+
+def reason_given() -> str:
+    """Return why this code runs, if somebody said so."""
+    return _reason.get()
 
 
 def at_terminal() -> Actor:

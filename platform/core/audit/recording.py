@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from core.audit.actor import Actor, current
+from core.audit.actor import Actor, current, reason_given
 from core.audit.models import AuditEntry
 from core.observability.request_id import current_request_id
 
@@ -26,9 +26,12 @@ def record(
     """Write that something was done; call it in the transaction that does it.
 
     `action` is noun and verb as in `queue.pause`, `target` noun and name as in `queue:mail`. `before` and `after` hold
-    what changed, no more: no payload, and a secret's name without its value. Without `actor` it is whoever acts now.
+    what changed, no more: no payload, and a secret's name without its value. Without `actor` it is whoever acts now;
+    the reason that `because` was given stands in `after`.
     """
     who = actor or current()
+    if reason_given():
+        after = {"reason": reason_given(), **(after or {})}
     return AuditEntry.objects.create(
         actor=who.key, actor_name=_storable(who.name), role=who.role, channel=who.channel, address=who.address,
         action=action, target=_storable(target), before=_facts(before), after=_facts(after),

@@ -115,3 +115,12 @@ def test_whoever_sits_at_the_terminal_has_a_name(monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(KeyError("uid not found")))
 
     assert audit.at_terminal().key == "terminal:somebody"
+
+
+@pytest.mark.django_db
+def test_a_reason_that_somebody_gave_is_told_with_whatever_happens_because_of_it():
+    with audit.because("by order"):
+        inside = audit.record(action="queue.pause", target="queue:mail", after={"paused": True})
+    outside = audit.record(action="queue.resume", target="queue:mail", after={"paused": False})
+
+    assert [inside.after, outside.after] == [{"reason": "by order", "paused": True}, {"paused": False}]
