@@ -1,5 +1,5 @@
 """The job types that ship; importing this registers them."""
 
-from apps.jobs.types import http, system
+from apps.jobs.types import email, http, image, report, system
 
-__all__ = ["http", "system"]
+__all__ = ["email", "http", "image", "report", "system"]

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 LONGEST_NAME = 100
 LONGEST = 254 + LONGEST_NAME + 10   # of an address by RFC 5321, with its name, brackets and quotes
 # All that some reader takes for the end of a line, and words in the encoding of headers, which may hide one.
 BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,200}\?=")
+
+for _inner in {"local", "localhost", "test"} & {*SPECIAL_USE_DOMAIN_NAMES}:
+    SPECIAL_USE_DOMAIN_NAMES.remove(_inner)   # the library's way to allow what networks use inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def parse(text: str) -> Mailbox:
         text = f'"{name}" {quoted}'
     try:
         found_address = validate_email(
-            text.strip(" "), allow_display_name=True, allow_smtputf8=False, check_deliverability=False, globally_deliverable=False,
+            text.strip(" "), allow_display_name=True, allow_smtputf8=False, strict=True, check_deliverability=False,
+            globally_deliverable=False,
         )
     except EmailNotValidError as exc:
         raise ValueError(f"is no e-mail address: {_plain(str(exc))}") from exc
