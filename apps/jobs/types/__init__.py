@@ -1,5 +1,5 @@
 """The job types that ship; importing this registers them."""
 
-from apps.jobs.types import email, http, image, report, system
+from apps.jobs.types import email, http, system
 
-__all__ = ["email", "http", "image", "report", "system"]
+__all__ = ["email", "http", "system"]
