@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 
 from config import pages
 from core.api import problems
+from core.audit.api import Audit
 from core.observability import health, metrics
 
 admin.autodiscover()
@@ -18,6 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/schema", pages.SchemaView.as_view(), name="schema"),
     path("api/v1/docs", pages.DocsView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/audit", Audit.as_view(), name="audit"),
     path("api/v1/", include("apps.jobs.urls")),
     re_path(r"^api(?:/|$)", problems.unknown_route),   # after all others: also with DEBUG a problem, not a page
 ]

@@ -30,6 +30,7 @@ MATRIX = {
     ("GET", "api/v1/workers"): "viewer",
     ("GET", "api/v1/stale"): "viewer",
     ("GET", "api/v1/stats"): "viewer",
+    ("GET", "api/v1/audit"): "admin",
     ("GET", "api/v1/schema"): None,   # documentation, nothing of anybody's
     ("GET", "api/v1/docs"): None,
 }

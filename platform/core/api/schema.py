@@ -27,7 +27,7 @@ REFUSALS = {
     422: "The JSON is not what is asked for; `errors` points at each member.",
     429: "Too many writes from this address; `Retry-After` says when to come back.",
     500: "A mistake on our side; `request_id` finds it in the logs.",
-    503: "A store does not answer; nothing was changed.",
+    503: "A store does not answer, or the installation is read-only; nothing was changed.",
 }
 ALWAYS = (400, 401, 403, 406, 500, 503)
 WITH_PATH_PARAMETERS = (404,)
