@@ -8,11 +8,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from apps.jobs import registry
 from apps.jobs.errors import JobNotFound, QueueNotFound
 from apps.jobs.lifecycle import AttemptOutcome, Status
-from apps.jobs.models import Job, JobAttempt, Queue, StaleWrite, Worker
+from apps.jobs.models import Artifact, Job, JobAttempt, Queue, StaleWrite, Worker
 
 
 def jobs() -> QuerySet[Job]:
@@ -85,6 +86,16 @@ def attempts(job_id: uuid.UUID) -> list[Attempt]:
             error=None, started_at=found.started_at, finished_at=found.finished_at,
         ))
     return history
+
+
+def artifacts() -> QuerySet[Artifact]:
+    """All artifacts whose time is not over."""
+    return Artifact.objects.filter(expires_at__gt=Now())
+
+
+def artifacts_of(job_id: uuid.UUID) -> QuerySet[Artifact]:
+    """Return a job's artifacts, or raise `JobNotFound` when there is no such job."""
+    return artifacts().filter(job_id=job(job_id).id)
 
 
 def queue_names() -> list[str]:

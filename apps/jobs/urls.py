@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter, UUIDConverter
 
-from apps.jobs.api import actions, fleet, jobs, metrics, queues
+from apps.jobs.api import actions, artifacts, fleet, jobs, metrics, queues
 
 
 class JobId(UUIDConverter):
@@ -30,6 +30,9 @@ urlpatterns = [
     path("jobs/<job:job_id>/cancel", actions.Cancel.as_view(), name="job-cancel"),
     path("jobs/<job:job_id>/run", actions.Run.as_view(), name="job-run"),
     path("jobs/<job:job_id>/discard", actions.Discard.as_view(), name="job-discard"),
+    path("jobs/<job:job_id>/artifacts", artifacts.OfJob.as_view(), name="job-artifacts"),
+    path("artifacts", artifacts.Artifacts.as_view(), name="artifacts"),
+    path("artifacts/<job:artifact_id>", artifacts.OneArtifact.as_view(), name="artifact"),
     path("job-types", fleet.JobTypes.as_view(), name="job-types"),
     path("queues", queues.Queues.as_view(), name="queues"),
     path("queues/<queue:name>/pause", queues.Pause.as_view(), name="queue-pause"),

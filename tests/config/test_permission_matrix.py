@@ -1,5 +1,6 @@
 """Who may use which route: made from the URL configuration, so that no route can be forgotten."""
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,6 +24,9 @@ MATRIX = {
     ("POST", "api/v1/jobs/<job:job_id>/cancel"): "operator",
     ("POST", "api/v1/jobs/<job:job_id>/run"): "operator",
     ("POST", "api/v1/jobs/<job:job_id>/discard"): "admin",
+    ("GET", "api/v1/jobs/<job:job_id>/artifacts"): "viewer",
+    ("POST", "api/v1/artifacts"): "operator",
+    ("GET", "api/v1/artifacts/<job:artifact_id>"): "viewer",
     ("GET", "api/v1/job-types"): "viewer",
     ("GET", "api/v1/queues"): "viewer",
     ("POST", "api/v1/queues/<queue:name>/pause"): "operator",
@@ -100,7 +104,7 @@ def test_every_route_stands_in_the_matrix():
 @pytest.mark.django_db
 @pytest.mark.parametrize(("method", "route"), sorted(MATRIX))
 def test_a_route_lets_in_whom_the_matrix_names_and_nobody_below(method, route):
-    address = "/" + route.replace("<job:job_id>", str(uuid.uuid4())).replace("<queue:name>", "default")
+    address = "/" + re.sub("<job:[a-z_]+>", str(uuid.uuid4()), route).replace("<queue:name>", "default")
     callers = {None: Caller(), **{role: Caller.of(role) for role in ROLES}}
 
     statuses = {

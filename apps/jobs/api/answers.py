@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from apps.jobs import selectors
 from apps.jobs.lifecycle import AttemptOutcome, Status
-from apps.jobs.models import Job, StaleWrite, Worker
+from apps.jobs.models import Artifact, Job, StaleWrite, Worker
 from apps.jobs.registry import JobType
 
 
@@ -86,6 +86,26 @@ class AttemptPage(BaseModel):
     """Attempts, oldest first."""
 
     items: list[AttemptAnswer]
+    next: str | None
+
+
+class ArtifactAnswer(BaseModel):
+    """A file that is kept."""
+
+    id: uuid.UUID
+    job_id: uuid.UUID | None = Field(description="The job that made it; null for an upload.")
+    name: str = Field(description="As it was cleaned of what is dangerous in a file's name.")
+    content_type: str = Field(description="By its content, whatever its name says.")
+    size: int = Field(description="In bytes.")
+    sha256: str
+    created_at: datetime
+    expires_at: datetime = Field(description="When it will be deleted.")
+
+
+class ArtifactPage(BaseModel):
+    """Artifacts, oldest first."""
+
+    items: list[ArtifactAnswer]
     next: str | None
 
 
@@ -214,6 +234,11 @@ def one_job(row: Job) -> dict[str, Any]:
 def attempt(found: selectors.Attempt) -> dict[str, Any]:
     """Say an attempt."""
     return {name: getattr(found, name) for name in AttemptAnswer.model_fields}
+
+
+def artifact(row: Artifact) -> dict[str, Any]:
+    """Say an artifact."""
+    return {name: getattr(row, name) for name in ArtifactAnswer.model_fields}
 
 
 def job_type(found: JobType) -> dict[str, Any]:

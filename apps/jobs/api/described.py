@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from apps.jobs.api.answers import JobAnswer, QueueAnswer
+from apps.jobs.api.answers import ArtifactAnswer, JobAnswer, QueueAnswer
 from core.api import idempotency
 from core.api.pagination import PageQuery
 from core.api.parameters import Nothing, Query, openapi
@@ -44,6 +44,11 @@ WORKER = {
 STALE = {
     "job_id": JOB["id"], "fence": 41, "worker": WORKER["id"], "outcome": "completed", "at": "2030-01-31T09:00:00Z",
 }
+ARTIFACT = {
+    "id": "01a21325-e0f3-7b52-8f0e-3c9a5d1e7f60", "job_id": JOB["id"], "name": "report.csv", "content_type": "text/plain",
+    "size": 8, "sha256": "492d5ea496056f1a6a6592241032fab764c321596317930b4fa0e1e8bc3b7470",
+    "created_at": "2030-01-31T09:00:00Z", "expires_at": "2030-02-07T09:00:00Z",
+}
 STATS = {
     "total_jobs": 120, "active_jobs": 4, "completed_jobs": 115, "failed_jobs": 1, "dead_letter_jobs": 1,
     "queue_length": 3, "retry_queue_length": 0, "dlq_length": 1,
@@ -69,6 +74,19 @@ LINK = OpenApiParameter(
 JOB_ID = OpenApiParameter(name="job_id", type=OpenApiTypes.UUID, location=OpenApiParameter.PATH)
 QUEUE_NAME = OpenApiParameter(
     name="name", type={"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"}, location=OpenApiParameter.PATH,
+)
+
+ARTIFACT_ID = OpenApiParameter(name="artifact_id", type=OpenApiTypes.UUID, location=OpenApiParameter.PATH)
+ARTIFACT_LOCATION = OpenApiParameter(
+    name="Location", type=OpenApiTypes.URI, location=OpenApiParameter.HEADER, response=[201],
+    description="The address of the artifact.",
+)
+FILE_HEADERS = tuple(
+    OpenApiParameter(name=name, type=OpenApiTypes.STR, location=OpenApiParameter.HEADER, response=[200], description=text)
+    for name, text in {
+        "Content-Disposition": "Always `attachment`, with the name of the file as in RFC 6266.",
+        "ETag": "The SHA-256 of the bytes, in hexadecimal.",
+    }.items()
 )
 
 
@@ -127,3 +145,34 @@ def switch(summary: str, *, operation: str, body: type, example: Any, paused: bo
         summary, operation=operation, body=body, example=example, parameters=(QUEUE_NAME,),
         answers={200: (QueueAnswer, "The queue now.", {**QUEUE, "paused": paused})},
     )
+
+
+def upload(view: ViewT) -> ViewT:
+    """Describe how a file comes in."""
+    part = {"type": "string", "format": "binary", "description": "The file, with a filename."}
+    body = {"type": "object", "properties": {"file": part}, "required": ["file"], "additionalProperties": False}
+    found: ViewT = extend_schema(
+        operation_id="artifacts_create",
+        summary="Keep a file",
+        request={"multipart/form-data": body},
+        parameters=[ARTIFACT_LOCATION],
+        responses={201: OpenApiResponse(ArtifactAnswer, description="The file is kept; `Location` is its address.")},
+        examples=[
+            OpenApiExample("request", value={"file": "a,b\n1,2\n"}, request_only=True, media_type="multipart/form-data"),
+            OpenApiExample("answer", value={**ARTIFACT, "job_id": None}, response_only=True, status_codes=["201"]),
+        ],
+    )(view)
+    return found
+
+
+def download(view: ViewT) -> ViewT:
+    """Describe how a file goes out."""
+    found: ViewT = extend_schema(
+        operation_id="artifacts_read",
+        summary="Download a file",
+        parameters=[ARTIFACT_ID, *FILE_HEADERS],
+        extensions={"x-refusals": [410]},
+        responses={(200, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes of the file.")},
+        examples=[OpenApiExample("answer", value="a,b\n1,2\n", response_only=True, status_codes=["200"], media_type="*/*")],
+    )(view)
+    return found

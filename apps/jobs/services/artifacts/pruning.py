@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from apps.jobs.errors import ArtifactsUnavailable
 from apps.jobs.models import Artifact, LooseFile
 from apps.jobs.services.artifacts import files
-from core import clock
+from core import audit, clock
 
 BATCH = 100
 NAMES = 500
@@ -34,6 +34,8 @@ def prune(*, batch: int = BATCH, between: Callable[[], object] = lambda: None) -
 
     `between` is called between two batches, and may raise to end it there.
     """
+    if audit.current() is not audit.SYSTEM:   # told before the first batch: it may be interrupted after any
+        audit.record(action="artifacts.prune", target="artifacts")
     return PrunedArtifacts(
         artifacts=_all(_expire, batch=batch, between=between),
         loose_files=_all(_sweep, batch=batch, between=between),

@@ -17,6 +17,7 @@ from apps.jobs.services.artifacts import files, naming
 from apps.jobs.services.artifacts.measuring import Content, Measured, source
 from apps.jobs.transitions import settle
 from apps.jobs.transitions.statement import on_django
+from core import audit
 
 __all__ = ["Content", "save", "save_in_attempt"]
 LONGEST_SAVING = timedelta(days=1)
@@ -91,6 +92,9 @@ class _Saving:
         artifact.content_type, artifact.size, artifact.sha256 = measured.content_type, measured.size, measured.sha256
         artifact.created_at, artifact.expires_at, artifact.file.name = now, now + self._keep, self._path
         artifact.save()
+        if audit.current() is not audit.SYSTEM:   # a person's upload; what jobs save, their rows tell
+            facts = {name: getattr(artifact, name) for name in ("name", "content_type", "size", "sha256")}
+            audit.record(action="artifact.save", target=f"artifact:{artifact.id}", after=facts)
         return artifact
 
     def _before(self, now: datetime) -> Artifact | None:

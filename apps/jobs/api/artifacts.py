@@ -1,0 +1,104 @@
+"""/artifacts: files in and out. What goes out is only ever saved by a browser, never shown."""
+
+import unicodedata
+import uuid
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from django.http import FileResponse, HttpResponse
+from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.jobs import selectors
+from apps.jobs.api import answers
+from apps.jobs.api import described as say
+from apps.jobs.api.base import JobsView, refuse_parameters
+from apps.jobs.conf import config
+from apps.jobs.services import artifacts
+from core.api import pagination, parameters, uploads
+from core.api.permissions import IsOperator, IsViewer
+
+HARMLESS = ("image/", "audio/", "video/", "font/")
+ALSO_HARMLESS = ("text/plain", "application/pdf", "application/zip", "application/gzip")
+ACTIVE = ("image/svg+xml",)   # documents that run scripts go out as bytes, whatever they say of themselves
+OFFICE = "application/vnd.openxmlformats-officedocument."
+POLICY = "default-src 'none'; sandbox"
+
+
+class ArtifactParser(uploads.OneFileParser):
+    """A file of the size that an artifact may have."""
+
+    def most_bytes(self) -> int:
+        return config().artifact_max_bytes
+
+
+class Artifacts(JobsView):
+    permission_classes = (IsOperator,)
+    parser_classes = (ArtifactParser,)
+
+    @say.upload
+    def post(self, request: Request) -> Response:
+        refuse_parameters(request)
+        file = uploads.read_file(request)
+        saved = artifacts.save(file.name or "", file)  # type: ignore[arg-type]  # Django's files read as others do
+        address = request.build_absolute_uri(reverse("artifact", args=[saved.id]))
+        return Response(answers.artifact(saved), status=HTTPStatus.CREATED, headers={"Location": address})
+
+
+class OneArtifact(JobsView):
+    permission_classes = (IsViewer,)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002  as in REST framework
+        """Take any Accept: what is answered is the file, of whatever type."""
+        return super().perform_content_negotiation(request, force=True)
+
+    @say.download
+    def get(self, request: Request, artifact_id: uuid.UUID) -> HttpResponse | FileResponse:
+        refuse_parameters(request)
+        found = artifacts.opened(artifact_id)
+        artifact = found.artifact
+        headers = {
+            "Content-Length": str(artifact.size),
+            "Content-Disposition": disposition(artifact.name),
+            "ETag": f'"{artifact.sha256}"',
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": POLICY,
+        }
+        kind = media_type(artifact.content_type)
+        if request.method == "HEAD":
+            found.file.close()
+            return HttpResponse(content_type=kind, headers=headers)
+        response = FileResponse(found.file, content_type=kind)
+        for name, value in headers.items():   # after the response has had its own idea of them
+            response[name] = value
+        return response
+
+
+class OfJob(JobsView):
+    permission_classes = (IsViewer,)
+
+    @say.route(
+        "List a job's artifacts, oldest first", operation="jobs_artifacts", parameters=(say.JOB_ID,),
+        query=pagination.PageQuery,
+        answers={200: (answers.ArtifactPage, "A page of artifacts.", say.page(say.ARTIFACT))},
+    )
+    def get(self, request: Request, job_id: uuid.UUID) -> Response:
+        query = parameters.read_query(pagination.PageQuery, request)
+        page = pagination.of_rows(selectors.artifacts_of(job_id), query=query, order=("id",))
+        return pagination.answer(page, request=request, items=[answers.artifact(row) for row in page.items])
+
+
+def disposition(name: str) -> str:
+    """Return the header that has a browser save the file under its name: RFC 6266, with a plain name for old readers."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = "".join("_" if letter in '"\\%' or not letter.isprintable() else letter for letter in plain).strip(". ")
+    return f"attachment; filename=\"{plain or 'artifact'}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def media_type(content_type: str) -> str:
+    """Return as what a file is sent: its own type when nothing in it can run, else bytes."""
+    if content_type in ACTIVE or not content_type.startswith((*HARMLESS, *ALSO_HARMLESS, OFFICE)):
+        return "application/octet-stream"
+    return f"{content_type}; charset=utf-8" if content_type == "text/plain" else content_type

@@ -1,0 +1,159 @@
+"""One file in a multipart body: streamed to a temporary file, within its limit, and refused unless it came whole.
+
+Django's reader takes a body that ends early for a whole one, and knows no limit for files; both are added here.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import IO, Any
+
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import (
+    FileUploadHandler,
+    MemoryFileUploadHandler,
+    TemporaryFileUploadHandler,
+)
+from django.http.multipartparser import MultiPartParser as DjangosParser
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
+from django.utils.http import parse_header_parameters
+from rest_framework.parsers import BaseParser, DataAndFiles
+from rest_framework.request import Request
+
+from core.api.problems import FieldError, Problem, invalid, pointer
+
+FILE = "file"
+FRAME = 64 * 1024   # what may stand around the file: boundaries and headers
+
+
+class OneFileParser(BaseParser):
+    """`multipart/form-data` with one file. A subclass says how large it may be."""
+
+    media_type = "multipart/form-data"
+
+    def most_bytes(self) -> int:
+        """Return the most bytes that the file may have."""
+        raise NotImplementedError
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the fields and the file, or raise the `Problem` that says what is wrong with the body."""
+        most = self.most_bytes()
+        request = (parser_context or {})["request"]
+        meta = {**request.META, "CONTENT_TYPE": media_type or ""}
+        length = int(meta.get("CONTENT_LENGTH") or 0)
+        if length > most + FRAME:
+            raise _too_large(most)
+        handlers: list[FileUploadHandler] = [
+            _Limit(most), MemoryFileUploadHandler(request), TemporaryFileUploadHandler(request),
+        ]
+        try:
+            _, options = parse_header_parameters(media_type or "")
+            body = _Watched(stream, ending=f"--{options.get('boundary', '')}--".encode("ascii", "replace"))
+            found = DjangosParser(meta, body, handlers, "utf-8").parse()  # type: ignore[arg-type]  # reads, no more
+        except (MultiPartParserError, TooManyFieldsSent, TooManyFilesSent, ValueError) as exc:
+            _close(handlers)
+            raise _malformed(str(exc)) from exc
+        except RequestDataTooBig as exc:
+            raise _too_large(most) from exc
+        except UnreadablePostError as exc:
+            _close(handlers)
+            raise _malformed("it ended early, because the connection did") from exc
+        except Problem:
+            _close(handlers)
+            raise
+        if body.count < length:
+            _close_all(found[1])
+            raise _malformed(f"it ended after {body.count} of the {length} bytes that Content-Length announced")
+        if not body.ended:
+            _close_all(found[1])
+            raise _malformed("its last boundary is missing: it was cut off on its way")
+        return DataAndFiles(*found)
+
+
+def read_file(request: Request) -> UploadedFile:
+    """Return the file of a request that holds one, and nothing else."""
+    posted = request.data   # read first: it brings the files
+    if not request.FILES and not request.POST and not posted:
+        raise invalid([_missing()])
+    errors = [
+        FieldError(pointer=pointer([name]), detail=f"is not a member; known is {FILE}")
+        for name in sorted({*request.FILES, *request.POST} - {FILE})
+    ]
+    files = request.FILES.getlist(FILE)
+    if FILE in request.POST:
+        errors.append(FieldError(pointer=f"/{FILE}", detail="is a field: send it as a file, with a filename"))
+    elif not files:
+        errors.append(_missing())
+    elif len(files) > 1:
+        errors.append(FieldError(pointer=f"/{FILE}", detail=f"stands {len(files)} times: send one file a request"))
+    if errors:
+        raise invalid(errors)
+    file: UploadedFile = files[0]
+    return file
+
+
+class _Watched:
+    """A body of which is known how much came, and whether its last boundary did."""
+
+    def __init__(self, stream: IO[bytes], *, ending: bytes) -> None:
+        self._stream, self._ending = stream, ending
+        self._tail = b""
+        self.count = 0
+        self.ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self.count += len(chunk)
+        seen = self._tail + chunk
+        self.ended = self.ended or self._ending in seen
+        self._tail = seen[-len(self._ending):]
+        return chunk
+
+
+class _Limit(FileUploadHandler):
+    """Ends an upload at the first byte too many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._count = 0
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:  # noqa: ARG002  Django's interface
+        self._count += len(raw_data)
+        if self._count > self._most:
+            raise _too_large(self._most)
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        """Leave the file to the next handler."""
+
+
+def _close(handlers: list[FileUploadHandler]) -> None:
+    for handler in handlers:
+        if file := getattr(handler, "file", None):
+            file.close()
+
+
+def _close_all(files: Any) -> None:
+    for _, each in files.lists():
+        for file in each:
+            file.close()
+
+
+def _missing() -> FieldError:
+    return FieldError(pointer=f"/{FILE}", detail="is missing: send one part of that name, with a filename")
+
+
+def _too_large(most: int) -> Problem:
+    detail = f"the file is larger than {most} bytes, which is the limit here"
+    return Problem(
+        status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=detail, errors=[FieldError(pointer=f"/{FILE}", detail=detail)],
+    )
+
+
+def _malformed(detail: str) -> Problem:
+    said = f"the body is not whole multipart/form-data: {detail[:300]}"
+    return Problem(status=HTTPStatus.BAD_REQUEST, kind="malformed-multipart", detail=said)
