@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import timedelta
+from typing import Annotated, Literal
 
 import pydantic
 import pytest
@@ -148,6 +149,25 @@ def test_each_problem_has_a_pointer_to_its_field():
 
 def test_a_missing_field_is_pointed_at():
     assert ["/payload/addresses"] == [pointer for pointer, _ in problems({}, model=Letter)]
+
+
+def test_the_members_of_a_union_are_no_part_of_a_pointer():
+    class Cat(pydantic.BaseModel):
+        kind: Literal["cat"]
+        lives: int
+
+    class Dog(pydantic.BaseModel):
+        kind: Literal["dog"]
+
+    class Pets(pydantic.BaseModel):
+        pets: list[Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]]
+        food: int | list[int] = 0
+
+    wrong = {"pets": [{"kind": "dog"}, {"kind": "cat", "lives": "x"}, {"kind": "cat"}, {"kind": "cow"}], "food": [1, "x"]}
+
+    assert ["/payload/pets/1/lives", "/payload/pets/2/lives", "/payload/pets/3", "/payload/food", "/payload/food/1"] == [
+        pointer for pointer, _ in problems(wrong, model=Pets)
+    ]
 
 
 def test_what_is_stored_is_what_was_given_not_what_the_model_makes_of_it():
