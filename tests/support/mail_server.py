@@ -38,7 +38,9 @@ class Script:
     mail: str = ""
     data: str = ""
     recipients: dict[str, str] = field(default_factory=dict)
-    stops_at: str = ""   # MAIL, RCPT or DATA: the connection is closed there without a word
+    stops_at: str = ""
+    """MAIL, RCPT or DATA: the connection is closed there without a word; TAKEN: when the mail was taken, before that is
+    said; HELD: it was taken, and nothing is said for as long as the other side waits."""
     times: int = 1_000_000
     """How many mails the script holds for; those after it are taken."""
 
@@ -119,6 +121,9 @@ class MailServer:
             return self.script.data
         self.over_tls.append(session.ssl is not None or self._wraps is not None)
         self.mails.append(Received(envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content))
+        if self.script.stops_at == "HELD":
+            await asyncio.Event().wait()
+        self._stops(server, "TAKEN")
         return "250 taken"
 
     def _stops(self, server: SMTP, at: str) -> bool:
