@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from config import pages
+from config import login, pages
 from core.api import problems
 from core.audit.api import Audit
 from core.observability import health, metrics
@@ -16,6 +16,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.view, name="metrics"),
+    path("admin/login/", login.throttled(admin.site.login)),   # before the admin's own
     path("admin/", admin.site.urls),
     path("api/v1/schema", pages.SchemaView.as_view(), name="schema"),
     path("api/v1/docs", pages.DocsView.as_view(url_name="schema"), name="docs"),

@@ -38,7 +38,7 @@ MATRIX = {
     ("GET", "api/v1/schema"): None,   # documentation, nothing of anybody's
     ("GET", "api/v1/docs"): None,
 }
-OPEN_PAGES = {"", "favicon.ico", "healthz", "readyz", "metrics", "api"}   # views of Django's own kind; the admin guards itself
+OPEN_PAGES = {"", "favicon.ico", "admin/login/", "healthz", "readyz", "metrics", "api"}   # views of Django's own kind; the admin guards itself
 
 
 def routes(patterns: Sequence[Any], before: str = "") -> Iterator[tuple[str, Any]]:

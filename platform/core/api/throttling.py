@@ -3,6 +3,7 @@
 The store is a convenience, not a guard of data: when it is away requests pass, and a metric tells.
 """
 
+import contextlib
 import math
 import time
 from functools import lru_cache
@@ -65,6 +66,11 @@ class Window:
         except redis.RedisError:
             reset = time.time() + self.item.get_expiry()
         return max(1, math.ceil(reset - time.time()))
+
+    def forget(self, bucket: str) -> None:
+        """Count from nothing again, if the store answers."""
+        with contextlib.suppress(redis.RedisError):
+            self.limiter.clear(self.item, bucket)
 
 
 @lru_cache(maxsize=4)
