@@ -20,7 +20,7 @@ from prometheus_client import start_http_server
 
 from apps.jobs import registry, selectors
 from apps.jobs.conf import config
-from apps.jobs.engine import poolside, stop, turns
+from apps.jobs.engine import doorbell, poolside, stop, turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.identity import start_facts
 from apps.jobs.publishing import ticket
@@ -117,6 +117,7 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     app.latchwork, app.latchwork_companions = Bookkeeper(config()), tuple(companions)
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
+    doorbell.install()
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
