@@ -56,7 +56,9 @@ class DocsView(SpectacularSwaggerSplitView):
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
     """Show what there is and where."""
-    return render(request, "start.html", {"flower_url": settings.FLOWER_URL, "base": f"{request.scheme}://{request.get_host()}"})
+    return render(request, "start.html", {
+        "flower_url": settings.FLOWER_URL, "base": f"{request.scheme}://{request.get_host()}", "mails": settings.MAILS_DIR is not None,
+    })
 
 
 @require_safe

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config import login, pages
+from config.mails import urls as mails_urls
 from core.api import problems
 from core.audit.api import Audit
 from core.observability import health, metrics
@@ -16,6 +17,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.view, name="metrics"),
+    *mails_urls(),
     path("admin/login/", login.throttled(admin.site.login)),   # before the admin's own
     path("admin/", admin.site.urls),
     path("api/v1/schema", pages.SchemaView.as_view(), name="schema"),

@@ -56,7 +56,7 @@ def found(client, addresses) -> bool:
 def test_the_start_page_links_to_what_exists_and_loads_only_our_files(client):
     page = Page(content(client.get("/")))
 
-    assert [*page.links] == ["/api/v1/docs", "/admin/", "/api/v1/schema", "/readyz", "/metrics"]
+    assert [*page.links] == ["/api/v1/docs", "/admin/", "/mails", "/api/v1/schema", "/readyz", "/metrics"]
     assert found(client, [*page.links, *page.loads])
     assert page.inline == []
 

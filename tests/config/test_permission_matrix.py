@@ -38,6 +38,10 @@ MATRIX = {
     ("GET", "api/v1/schema"): None,   # documentation, nothing of anybody's
     ("GET", "api/v1/docs"): None,
 }
+LOG_IN_PAGES = {   # on a developer's machine alone; tests/config/test_mails.py knocks at each
+    "mails", "mails/<uuid:name>", "mails/<uuid:name>/html", "mails/<uuid:name>/source",
+    "mails/<uuid:name>/attachments/<int:number>",
+}
 OPEN_PAGES = {"", "favicon.ico", "admin/login/", "healthz", "readyz", "metrics", "api"}   # views of Django's own kind; the admin guards itself
 
 
@@ -57,7 +61,7 @@ def unguarded(patterns: Sequence[Any]) -> list[str]:
     for route, callback in routes(patterns):
         view = getattr(callback, "cls", None)
         if view is None:
-            decided = route in OPEN_PAGES
+            decided = route in OPEN_PAGES | LOG_IN_PAGES
         else:
             own = view.permission_classes
             decided = bool(own) and Closed not in own and own is not APIView.permission_classes
