@@ -1,3 +1,7 @@
+import gzip
+import json
+import zlib
+
 import pytest
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.core.api.routes")]
@@ -55,3 +59,20 @@ def test_a_body_without_its_length_is_not_taken_for_none(operator):
 
     assert response.status_code == 400
     assert "Content-Length" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("encoding", "body"), [
+    ("gzip", gzip.compress(json.dumps({"text": "a" * 10_000_000}).encode())),
+    ("deflate", zlib.compress(b'{"text": "a"}')),
+    ("gzip, identity", gzip.compress(gzip.compress(b'{"text": "a"}'))),
+    ("br", b"x"),
+])
+def test_a_compressed_body_is_refused_without_being_opened(operator, encoding, body):
+    response = operator.post("/api/notes", body, Content_Encoding=encoding)
+
+    assert (response.status_code, response["Accept-Encoding"]) == (415, "identity")
+    assert "without Content-Encoding" in response.json()["detail"]
+
+
+def test_a_body_that_says_it_is_as_it_is_is_read(operator):
+    assert operator.post("/api/notes", {"text": "a"}, Content_Encoding="Identity").status_code == 201

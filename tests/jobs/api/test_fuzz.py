@@ -3,6 +3,8 @@
 schemathesis sends thousands of requests in this process, with all its checks.
 """
 
+import os
+
 import pytest
 import schemathesis
 from django.core import signals
@@ -12,7 +14,7 @@ from schemathesis.config import SchemathesisConfig
 
 from config.wsgi import application
 
-EXAMPLES = 60
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))   # for each route and kind; 400 are some ten thousand requests
 STATES_MAY_REFUSE = ["2xx", "401", "403", "404", "409", "410", "422"]
 CONFIG = SchemathesisConfig.from_dict({
     # A body may be well formed and still name no queue, or two moments: that is a 422, and only ever a 422.
