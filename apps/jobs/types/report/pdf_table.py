@@ -70,7 +70,7 @@ class Paper:
             self._header(grid)
         for lines, value, x, width in zip(cells, row, grid.places, grid.widths, strict=True):
             right = isinstance(value, int | float) and not isinstance(value, bool)
-            for number, text in enumerate(lines):
+            for number, text in enumerate(lines if lines != [""] else ()):
                 at = x + width - PADDING if right else x + PADDING
                 self.page.write_at(at, self._y + (number + 0.8) * grid.line, text, size=grid.size, right=right)
         self._y += height
