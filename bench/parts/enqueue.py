@@ -1,14 +1,21 @@
-"""What putting a job costs its producer, while no worker runs: one by one as web requests do, and many by one call."""
+"""What putting a job costs its producer: one by one as web requests do, and many by one call, while no worker runs.
+
+Then one by one beside workers that are stopped, and beside the same workers at work: their slots are full of jobs that
+sleep, so that what a busy fleet adds to an enqueue is seen, and not how little of a processor is left for it.
+"""
 
 import statistics
 import time
+from collections.abc import Iterator
 
 from bench import fleet
+from bench.parts.drain import LEASE
 from bench.run import Run
 from bench.systems import System, numbered
 
 CHUNK = 1000
 WARM = 200
+BACKLOG, LENGTH_MS = 4000, 5   # of both slots for as long as enqueueing takes
 
 
 def run(run: Run) -> None:
@@ -22,7 +29,24 @@ def run(run: Run) -> None:
                 metrics = _measured(run, system, bulk=case == "bulk")
                 run.results.note(part="enqueue", case=case, system=system.name, number=number, metrics=metrics)
     for system in run.systems:
+        for number in range(run.options.rounds):
+            for case, metrics in _beside(run, system):
+                run.results.note(part="enqueue", case=case, system=system.name, number=number, metrics=metrics)
         system.purge()
+
+
+def _beside(run: Run, system: System) -> Iterator[tuple[str, dict[str, float]]]:
+    system.purge()
+    with fleet.workers(system, run.layout, pool=run.options.pool, log=run.log, environment=LEASE) as crew:
+        fleet.warm(system, crew, run.layout, pool=run.options.pool, log=run.log)
+        system.enqueue_many(numbered(BACKLOG, length_ms=LENGTH_MS))
+        system.flush()
+        crew.freeze()
+        yield "beside stopped workers", _measured(run, system, bulk=False)
+        crew.thaw()
+        before = run.stage.stamps.count()
+        run.stage.stamps.wait(before + 20, seconds=60)   # at work again
+        yield "beside busy workers", _measured(run, system, bulk=False)
 
 
 def _measured(run: Run, system: System, *, bulk: bool) -> dict[str, float]:
