@@ -31,12 +31,11 @@ def words(said: object) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:WORDS]
 
 
-class _Connection(smtplib.SMTP):
+class _Held(smtplib.SMTP):
     """One connection: quick to be made or given up, patient for answers, and cut when the time is over."""
 
-    def __init__(self, *args: Any, line: Line, connect_seconds: float, **kwargs: Any) -> None:
-        self._line, self._connect_seconds = line, connect_seconds
-        super().__init__(*args, **kwargs)
+    _line: Line
+    _connect_seconds: float
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connected: socket.socket = super()._get_socket(host, port, self._connect_seconds)   # type: ignore[misc]  # not in the stubs
@@ -45,8 +44,18 @@ class _Connection(smtplib.SMTP):
         return connected
 
 
-class _ConnectionTLS(smtplib.SMTP_SSL, _Connection):
-    """The same, with TLS from the first byte: the library wraps what the class above has connected."""
+class _Plain(_Held):
+    def __init__(self, *args: Any, line: Line, connect_seconds: float, **kwargs: Any) -> None:
+        self._line, self._connect_seconds = line, connect_seconds   # first: the library connects while it is made
+        super().__init__(*args, **kwargs)
+
+
+class _Private(smtplib.SMTP_SSL, _Held):
+    """The same, with TLS from the first byte: the library wraps what was connected."""
+
+    def __init__(self, *args: Any, line: Line, connect_seconds: float, **kwargs: Any) -> None:
+        self._line, self._connect_seconds = line, connect_seconds
+        super().__init__(*args, **kwargs)
 
 
 class SmtpBackend(EmailBackend):
@@ -58,7 +67,7 @@ class SmtpBackend(EmailBackend):
 
     @property
     def connection_class(self) -> Any:   # Django's stubs name two classes, and call what is returned
-        kind = _ConnectionTLS if self.use_ssl else _Connection
+        kind = _Private if self.use_ssl else _Plain
         return partial(kind, line=self._line, connect_seconds=settings.EMAIL_CONNECT_TIMEOUT)
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
@@ -81,6 +90,9 @@ class SmtpBackend(EmailBackend):
             raise
         finally:
             timer.cancel()
+            if self._partial_connection is not None:   # type: ignore[has-type]  # Django's, and it leaves it open
+                self._partial_connection.close()   # type: ignore[has-type]  # as above
+                self._partial_connection = None
             line.cut()
 
     def _send(self, email_message: EmailMessage) -> bool:

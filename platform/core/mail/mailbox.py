@@ -35,7 +35,8 @@ class Mailbox:
             return self.address
         if self.name.isascii():
             return formataddr((self.name, self.address))
-        return f'{Header(self.name, "utf-8").encode(linesep="")} <{self.address}>'   # words of 75 characters, blanks between
+        words = Header(self.name, "utf-8", maxlinelen=75).encode(linesep="")   # the most that RFC 2047 lets one have
+        return f"{words} <{self.address}>"
 
 
 def breaking(text: str) -> str | None:

@@ -159,6 +159,38 @@ def test_flower_tells_nothing_without_its_log_in(data_dir):
     assert (200, True) == (ours.status_code, "flower_worker_online" in ours.text)
 
 
+def test_a_mail_that_another_terminal_asks_for_is_read_in_the_browser_after_a_log_in(data_dir):
+    with Up(data_dir, "--only", "web,worker,mail") as up:
+        text = up.ready().text()
+        url = f"http://127.0.0.1:{up.port()}"
+        payload = '{"to": ["ada@example.com"], "subject": "Read me", "text": "It works."}'
+        subprocess.run(
+            [sys.executable, "manage.py", "jobs_enqueue", "email.send", payload],
+            cwd=ROOT, env={**others(), "DATA_DIR": str(data_dir)}, capture_output=True, check=True,
+        )
+        strangers = requests.get(f"{url}/mails", timeout=10).url
+        with requests.Session() as browser:
+            page = browser.get(f"{url}/mails", timeout=10)   # leads to the log-in
+            password = (data_dir / "admin_password").read_text(encoding="utf-8")
+            form = {"username": "admin", "password": password, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+            browser.post(page.url, data=form, headers={"Referer": page.url}, timeout=10)
+            until(lambda: "Read me" in browser.get(f"{url}/mails", timeout=10).text, timeout=30)
+        everybody = up.tree()
+        up.process.terminate()
+        status = up.process.wait(20)
+
+    assert (True, True) == (f"{url}/mails" in text, strangers.startswith(f"{url}/admin/login/?next=/mails"))
+    assert (0, []) == (status, alive(everybody))
+
+
+def test_mail_that_has_a_server_gets_none_of_ours(data_dir):
+    with Up(data_dir, "--only", "web,mail", EMAIL_URL="smtp://127.0.0.1:1", EMAIL_FROM="a@example.com") as up:
+        text = up.ready().text()
+        programs = [" ".join(process.cmdline()) for process in up.tree()]
+
+    assert (False, []) == ("/mails" in text, [each for each in programs if "sink" in each])
+
+
 def test_a_killed_runner_leaves_no_process_and_no_obstacle(data_dir):
     with Up(data_dir, "--only", "web,flower") as up:
         everybody = up.ready().tree()
@@ -180,7 +212,7 @@ def test_a_wrong_name_is_told_at_once(tmp_path):
     with Up(tmp_path / "data", "--only", "web,weeb") as up:
         status = up.process.wait(20)
 
-    assert (2, True) == (status, "weeb is not known: choose from web, worker, beat, flower" in up.text())
+    assert (2, True) == (status, "weeb is not known: choose from web, worker, beat, flower, mail" in up.text())
 
 
 def test_given_addresses_are_used_and_nothing_is_started_for_them(tmp_path):
