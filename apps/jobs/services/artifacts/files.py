@@ -27,7 +27,7 @@ def new_path() -> str:
 
 def write(path: str, content: BinaryIO) -> None:
     """Store a stream under a new path."""
-    with _translated("did not take a file"):
+    with _translated("did not take a file", absence=False):
         stored = artifact_storage().save(path, File(content))
         if stored != path:   # 160 random bits that are taken: somebody copied files, and this one is not ours to name
             artifact_storage().delete(stored)
@@ -75,12 +75,15 @@ def _listdir(folder: str) -> tuple[list[str], list[str]]:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translated(what: str, *, absence: bool = True) -> Iterator[None]:
+    """Turn what the storage raises into `ArtifactsUnavailable`, but for a file's absence, where that is an answer."""
     try:
         yield
-    except (FileNotFoundError, JobError, DatabaseError):
+    except (JobError, DatabaseError):
         raise
     except Exception as exc:   # each storage has errors of its own: OSError here, botocore's there
+        if absence and isinstance(exc, FileNotFoundError):
+            raise
         log.warning("artifacts.storage_failed", what=what, error=f"{type(exc).__name__}: {exc}")
         msg = f"the storage of artifacts {what} ({type(exc).__name__}: {exc}): try again in a moment"
         raise ArtifactsUnavailable(msg) from exc

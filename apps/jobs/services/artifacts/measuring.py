@@ -22,6 +22,8 @@ class Measured(io.RawIOBase):
         self._head = bytearray()
         self._hash = hashlib.sha256()
         self.size = 0
+        self.failure: Exception | None = None
+        """What the other stream raised: its own error, and not that of whoever reads here."""
 
     def readable(self) -> bool:
         """Say that it can be read; what it is not asked for here (to seek) it cannot do."""
@@ -29,7 +31,11 @@ class Measured(io.RawIOBase):
 
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]  # any buffer comes as a memoryview
         """Read on; raise `ArtifactTooLarge` at the first byte too many."""
-        chunk = self._source.read(len(buffer))
+        try:
+            chunk = self._source.read(len(buffer))
+        except Exception as exc:
+            self.failure = exc
+            raise
         if not isinstance(chunk, bytes):
             raise InvalidArtifact("/file", "is read as text: open it in binary mode")
         self.size += len(chunk)

@@ -57,7 +57,7 @@ class _Saving:
         try:
             with source(content) as stream:
                 measured = Measured(stream, most=config().artifact_max_bytes)
-                files.write(self._path, measured)  # type: ignore[arg-type]  # raw, not buffered: as good to read from
+                self._write(measured)
         except BaseException:   # also a process that is being ended
             self._take_back()
             raise
@@ -68,6 +68,14 @@ class _Saving:
             raise
         except Exception:
             self._take_back()
+            raise
+
+    def _write(self, measured: Measured) -> None:
+        try:
+            files.write(self._path, measured)  # type: ignore[arg-type]  # raw, not buffered: as good to read from
+        except ArtifactsUnavailable:
+            if measured.failure is not None:
+                raise measured.failure from None
             raise
 
     def _refuse_stale(self, *, hold: bool) -> None:
