@@ -10,7 +10,13 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from apps.jobs.errors import ArtifactsUnavailable, Cancelled, InvalidArtifact, UnknownArtifact, VanishedArtifact
+from apps.jobs.errors import (
+    ArtifactsUnavailable,
+    Cancelled,
+    InvalidArtifact,
+    UnknownArtifact,
+    VanishedArtifact,
+)
 from apps.jobs.models import Artifact, LooseFile, artifact_storage
 from apps.jobs.services import artifacts
 from apps.jobs.services.artifacts import files
