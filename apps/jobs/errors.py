@@ -98,6 +98,14 @@ class QueueNotFound(JobError):
         super().__init__(f"there is no queue {name!r}; known are {', '.join(self.known)}")
 
 
+class NotPaused(JobError):
+    """Somebody wanted to resume a queue that is open, or that another has resumed a moment ago."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the queue {name!r} is not paused")
+
+
 class NotAllowedNow(JobError):
     """The job's status forbids the action; nothing was changed."""
 

@@ -61,6 +61,10 @@ class Job(models.Model):
             models.Index(F("type"), F("queue"), F("created_at"), F("id"), name="job_by_kind"),
             models.Index(F("finished_at"), name="job_finished", condition=Q(finished_at__isnull=False)),
             GinIndex(fields=["tags"], name="job_tags", condition=~Q(tags=[])),
+            # Who looks for a key looks for its finished jobs too; a job without one costs nothing here.
+            models.Index(
+                F("unique_key"), F("created_at"), F("id"), name="job_by_key", condition=Q(unique_key__isnull=False),
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(name="job_status_known", condition=Q(status__in=list(Status.values))),
@@ -208,6 +212,31 @@ class Duty(models.Model):
 def artifact_storage() -> Storage:
     """Return where the files of artifacts are: STORAGES["artifacts"], by the setting ARTIFACTS_URL."""
     return storages["artifacts"]
+
+
+class Bulk(models.Model):
+    """An action on all jobs that match: what was asked by whom, and how far its job is. Written by `services.bulk` alone."""
+
+    id = models.UUIDField(primary_key=True)            # that of the job which does it
+    action = models.TextField()
+    selection = models.JSONField()
+    actor = models.JSONField()                         # who asked, as the audit knows them
+    reason = models.TextField()
+    created_at = models.DateTimeField()
+    begun_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)         # all of it was done
+    total = models.BigIntegerField(null=True)          # counted at the beginning
+    done = models.BigIntegerField(default=0)
+    refused = models.BigIntegerField(default=0)
+    refusals = models.JSONField(default=list)          # the first of them
+    place_at = models.DateTimeField(null=True)         # behind which job it goes on: moves with each batch, in one commit
+    place_id = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "job_bulk"
+
+    def __str__(self) -> str:
+        return f"{self.action} all that match"
 
 
 class Artifact(models.Model):
