@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.jobs import selectors
-from apps.jobs.models import Job, StaleWrite, Worker
+from apps.jobs.models import Artifact, Job, StaleWrite, Worker
 
 JOB = (
     "id", "type", "queue", "priority", "status", "payload", "result", "error", "attempt", "max_attempts", "failures",
@@ -18,6 +18,7 @@ WORKER = (
     "seen_at", "lease_until", "stopping_at",
 )   # fmt: skip
 ATTEMPT = ("number", "fence", "worker", "lock_token", "outcome", "error", "started_at", "finished_at")
+ARTIFACT = ("id", "job_id", "name", "content_type", "size", "sha256", "created_at", "expires_at")
 STALE = ("job_id", "fence", "worker_id", "outcome", "at")
 
 
@@ -35,6 +36,10 @@ def of_queue(state: selectors.QueueState) -> dict[str, Any]:
 
 def of_worker(row: Worker) -> dict[str, Any]:
     return {**_of(row, WORKER), "running": selectors.running_of(row.id)}
+
+
+def of_artifact(row: Artifact) -> dict[str, Any]:
+    return _of(row, ARTIFACT)
 
 
 def of_stale(row: StaleWrite) -> dict[str, Any]:

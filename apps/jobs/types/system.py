@@ -11,7 +11,7 @@ from django.conf import settings
 from apps.jobs.conf import config
 from apps.jobs.outcomes import JSON
 from apps.jobs.registry import Context, job_type
-from apps.jobs.services import retention
+from apps.jobs.services import artifacts, retention
 
 IDEMPOTENCY_BATCH = 1000
 
@@ -27,7 +27,7 @@ class Nothing(pydantic.BaseModel):
     timeout=timedelta(minutes=30),   # what an interrupted run has removed stays removed, and the next hour goes on
 )
 def prune(job: Context, _payload: Nothing) -> JSON:
-    """Remove what is kept no longer: finished jobs, evidence, ended workers, answers to repeated requests, sessions.
+    """Remove what is kept no longer: finished jobs, evidence, ended workers, answers to repeated requests, sessions, files.
 
     Dead letters stay. Old counts are merged into hours, then days: their sums stay what they are.
     """
@@ -36,7 +36,8 @@ def prune(job: Context, _payload: Nothing) -> JSON:
     job.check()
     records = _idempotency_records(job.check)
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-    counts = {**asdict(pruned), "merged_counts": merged, "idempotency_records": records}
+    files = artifacts.prune(between=job.check)   # last: a storage that is away holds up nothing else
+    counts = {**asdict(pruned), "merged_counts": merged, "idempotency_records": records, **asdict(files)}
     job.logger.info("system.pruned", **counts)
     return counts
 

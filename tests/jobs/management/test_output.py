@@ -38,6 +38,7 @@ def test_every_command_explains_itself_and_answers_in_json(name):
 
 @pytest.mark.parametrize("name", [
     "jobs_enqueue", "jobs_retry", "jobs_cancel", "jobs_run", "jobs_discard", "jobs_prune", "queues_pause", "queues_resume",
+    "artifacts_prune",
 ])   # fmt: skip
 def test_every_command_that_changes_something_has_a_dry_run(name):
     assert "--dry-run" in load_command_class("apps.jobs", name).create_parser("manage.py", name).format_help()

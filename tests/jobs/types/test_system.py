@@ -9,11 +9,12 @@ from django.db import connection
 from apps.jobs import registry, testing
 from apps.jobs.errors import Cancelled, InvalidJob
 from apps.jobs.lifecycle import Status
-from apps.jobs.models import Job, JobAttempt, StaleWrite, Tally, Worker
-from apps.jobs.services import retention
+from apps.jobs.models import Artifact, Job, JobAttempt, StaleWrite, Tally, Worker
+from apps.jobs.services import artifacts, retention
 from apps.jobs.transitions import presence
 from apps.jobs.transitions.statement import on_django
 from core.api.models import IdempotencyRecord
+from tests.support.artifact_files import stored
 from tests.support.factories import job_in, worker
 
 pytestmark = pytest.mark.django_db
@@ -106,13 +107,25 @@ def test_it_removes_answers_to_repeated_requests_and_sessions_whose_time_is_over
     assert ["new"] == list(Session.objects.values_list("session_key", flat=True))
 
 
+def test_it_removes_artifacts_whose_time_is_over_with_their_files():
+    old, new = artifacts.save("old", b"x"), artifacts.save("new", b"x")
+    Artifact.objects.filter(id=old.id).update(expires_at=LONG_AGO)
+    result = pruned()
+
+    assert (1, 1) == (result["artifacts"], result["loose_files"])
+    assert [new.id] == list(Artifact.objects.values_list("id", flat=True))
+    assert old.file.name not in stored()
+    assert new.file.name in stored()
+
+
 def test_it_runs_as_a_job():
     from apps.jobs import services as jobs
 
     job_id = jobs.enqueue("system.prune", {})
     assert [job_id] == [ran.id for ran in testing.drain()]
-    assert {"jobs": 0, "stale_writes": 0, "workers": 0, "merged_counts": 0, "idempotency_records": 0} == (
-        Job.objects.get(id=job_id).result)
+    assert dict.fromkeys((
+        "jobs", "stale_writes", "workers", "merged_counts", "idempotency_records", "artifacts", "loose_files", "stray_files",
+    ), 0) == Job.objects.get(id=job_id).result
 
 
 def test_its_payload_is_empty():
