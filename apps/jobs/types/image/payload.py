@@ -3,13 +3,14 @@
 import uuid
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from apps.jobs.types.image.formats import Format
 from core import outgoing
 
 MOST_SIDE = 16_383   # WebP's limit, the smallest of the formats
+OPS = ("resize", "crop", "convert", "quality", "thumbnails")
 MOST_OPERATIONS = 20
 MOST_PICTURES = 50
 Side = Annotated[int, Field(strict=True, ge=1, le=MOST_SIDE)]
@@ -113,13 +114,14 @@ class Thumbnails(_Given):
         return sizes
 
 
+def _names_an_operation(given: object) -> object:
+    if isinstance(given, dict) and given.get("op") not in OPS:
+        raise _wrong(f"op must be one of {', '.join(OPS)}")
+    return given
+
+
 Operation = Annotated[
-    Resize | Crop | Convert | Quality | Thumbnails,
-    Discriminator(
-        "op",
-        custom_error_type="image_process_op",
-        custom_error_message="op must be one of resize, crop, convert, quality, thumbnails",
-    ),
+    Resize | Crop | Convert | Quality | Thumbnails, Field(discriminator="op"), BeforeValidator(_names_an_operation),
 ]
 
 
