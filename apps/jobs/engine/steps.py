@@ -1,5 +1,6 @@
 """Joins the bookkeeper to Celery's consumer, and buffers its events."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Any
 
 import billiard.pool
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from celery.worker import state
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
@@ -118,10 +119,18 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     doorbell.install()
+    signals.worker_before_create_process.connect(keep_shared)
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
+
+
+def keep_shared(**_: Any) -> None:
+    """Before the first fork: let no garbage collection touch what is there, or each child copies nearly all of it."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
 
 
 def _never() -> None:

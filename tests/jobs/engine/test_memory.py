@@ -1,0 +1,60 @@
+"""Children share what their worker has loaded, also after their garbage was collected."""
+
+import gc
+import os
+
+import psutil
+from celery.concurrency import asynpool
+
+from apps.jobs.engine import steps
+
+CELLS = 200_000
+MIB = 1024 * 1024
+
+
+def own_memory_after_a_collection(*, keep: bool) -> int:
+    """Return the bytes that a child has for itself once it has collected, in a process that holds many objects."""
+    told = os.pipe()
+    pid = os.fork()
+    if pid == 0:   # stands for the worker: what it freezes stays here
+        cells = [[number] for number in range(CELLS)]
+        if keep:
+            steps.keep_shared()
+            steps.keep_shared()
+        if os.fork() == 0:
+            gc.collect()
+            os.write(told[1], str(psutil.Process().memory_full_info().uss).encode())
+            os._exit(len(cells) % 2)
+        os.wait()
+        os._exit(0)
+    os.close(told[1])
+    os.waitpid(pid, 0)
+    answer = int(os.read(told[0], 32))
+    os.close(told[0])
+    return answer
+
+
+def test_a_collection_in_a_child_copies_nothing_that_the_worker_had_loaded():
+    shared, copied = own_memory_after_a_collection(keep=True), own_memory_after_a_collection(keep=False)
+
+    assert CELLS * 64 / 2 < copied - shared, (shared / MIB, copied / MIB)
+
+
+def test_what_comes_after_the_first_fork_is_collected_as_ever():
+    told = os.pipe()
+    if os.fork() == 0:
+        steps.keep_shared()
+        first = gc.get_freeze_count()
+        later = [[number] for number in range(1000)]
+        steps.keep_shared()
+        os.write(told[1], bytes([first > len(later), gc.get_freeze_count() <= first]))
+        os._exit(0)
+    os.wait()
+    answer = os.read(told[0], 2)
+    [os.close(each) for each in told]
+
+    assert bytes([True, True]) == answer
+
+
+def test_celery_says_when_it_is_about_to_fork():
+    assert "worker_before_create_process" in asynpool.AsynPool._create_worker_process.__code__.co_names
