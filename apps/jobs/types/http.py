@@ -4,9 +4,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from apps.jobs.errors import UnknownArtifact
 from apps.jobs.outcomes import JSON, Discard, Outcome, Retry
 from apps.jobs.registry import Context, job_type
-from apps.jobs.types import http_answer, webhook
+from apps.jobs.types import http_answer, http_files, webhook
+from apps.jobs.types.http_files import Body
 from apps.jobs.types.http_payload import MOST_SECONDS, HttpRequest
 from core import clock, outgoing
 
@@ -29,16 +31,19 @@ def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
     asks for or by the type's policy; any other unexpected status ends the job. Each attempt carries the same
     Idempotency-Key and webhook-id, because the attempt before may have arrived without our knowing.
     """
-    body = payload.body()
+    try:
+        body = http_files.body(payload)
+    except UnknownArtifact as exc:
+        return Discard(reason=f"body_artifact: {exc}", error=type(exc).__name__)
     try:
         response = outgoing.request(
             payload.method,
             payload.url,
-            headers=_headers(job, payload, body=body or b""),
-            body=body,
+            headers=_headers(job, payload, body=body),
+            body=body.content,
             timeout_seconds=payload.timeout_seconds,
             allow_redirects=payload.follow_redirects,
-            max_bytes=payload.max_response_bytes,
+            max_bytes=http_files.most_bytes(payload),
         )
     except (outgoing.Unreachable, outgoing.TimedOut) as exc:
         return Retry(reason=str(exc), error=type(exc).__name__)
@@ -46,24 +51,24 @@ def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
         return Discard(reason=str(exc), error=type(exc).__name__)
     job.logger.info("http.answered", status=response.status, elapsed_ms=round(response.elapsed_seconds * 1000))
     if payload.expects(response.status):
-        return http_answer.result(response)
+        return http_files.kept(job, response) if payload.save_response else http_answer.result(response)
     if response.status in payload.retry_statuses:
         wait = retry_after(response.headers.get("retry-after", ""), now=clock.now())
         return Retry(after=wait, reason=http_answer.complaint(response), error=STATUS)
     return Discard(reason=http_answer.complaint(response), error=STATUS)
 
 
-def _headers(job: Context, payload: HttpRequest, *, body: bytes) -> dict[str, str]:
+def _headers(job: Context, payload: HttpRequest, *, body: Body) -> dict[str, str]:
     key = job.step_key("request")
     given = {name.lower() for name in payload.headers}
     added: dict[str, str] = {}
-    if (content_type := payload.content_type()) and "content-type" not in given:
-        added["Content-Type"] = content_type
+    if body.content_type and "content-type" not in given:
+        added["Content-Type"] = body.content_type
     if payload.method in REPEATS_DO_HARM and "idempotency-key" not in given:
         added["Idempotency-Key"] = key
     if payload.sign:
         added |= webhook.headers(
-            body, secret=payload.sign.secret.get_secret_value(), message_id=key,
+            body.content or b"", secret=payload.sign.secret.get_secret_value(), message_id=key,
             now=clock.now(), prefix=payload.sign.header_prefix,
         )
     return {**payload.headers, **added}

@@ -4,6 +4,7 @@ import base64
 import codecs
 import json
 import re
+from typing import Any
 
 from apps.jobs.outcomes import JSON
 from core.outgoing import Response
@@ -20,12 +21,19 @@ def result(response: Response) -> JSON:
     """Return the result of a job: `body` is text when it is UTF-8 that can be stored, else base64."""
     text = _text(response)
     return {
-        "status": response.status,
-        "url": response.url,
-        "headers": _headers(response),
+        **head(response),
         "body": base64.b64encode(response.body).decode() if text is None else text,
         "body_encoding": "base64" if text is None else "text",
         "truncated": response.truncated,
+    }
+
+
+def head(response: Response) -> dict[str, Any]:
+    """Return what is kept of an answer apart from its body."""
+    return {
+        "status": response.status,
+        "url": response.url,
+        "headers": _headers(response),
         "elapsed_ms": round(response.elapsed_seconds * 1000),
     }
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import uuid
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     JsonValue,
     SecretStr,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_serializer,
@@ -24,8 +26,9 @@ from core import outgoing
 
 MOST_SECONDS = 120
 MOST_BYTES = 176 * 1024   # in base64 it still fits into a result, beside the headers
+MOST_SAVED_BYTES = 5 * 1024**3   # what may be asked for; ARTIFACT_MAX_BYTES decides
 MOST_HEADERS = 50
-BODIES = ("json", "text", "base64")
+BODIES = ("json", "text", "base64", "body_artifact")
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
@@ -60,7 +63,7 @@ class Sign(_Given):
 
 
 class HttpRequest(_Given):
-    """One request: `json`, `text` or `base64` is its body, at most one of them."""
+    """One request: `json`, `text`, `base64` or `body_artifact` is its body, at most one of them."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
     url: str = Field(description="http or https, without user or password, to a public address")
@@ -68,6 +71,7 @@ class HttpRequest(_Given):
     json_body: JsonValue = Field(None, alias="json", description="sent as application/json")
     text: str | None = Field(None, description="sent as text/plain; charset=utf-8")
     base64: str | None = Field(None, description="bytes, sent as application/octet-stream")
+    body_artifact: uuid.UUID | None = Field(None, description="the id of a file to send, as of its own content type")
     timeout_seconds: float = Field(20, ge=1, le=MOST_SECONDS, description="for everything, redirects included")
     follow_redirects: bool = Field(default=False, strict=True)
     sign: Sign | None = None
@@ -75,7 +79,13 @@ class HttpRequest(_Given):
     expect_statuses: list[Status] | None = Field(
         None, min_length=1, max_length=100, description="success; by default any 2xx",
     )
-    max_response_bytes: int = Field(64 * 1024, ge=0, le=MOST_BYTES, description="the rest is not read")
+    save_response: bool = Field(
+        default=False, strict=True, description="keep the answer's body as an artifact, whose id is in the result",
+    )
+    max_response_bytes: int = Field(
+        64 * 1024, ge=0, le=MOST_SAVED_BYTES,
+        description=f"the rest is not read; above {MOST_BYTES} and by default unbounded with save_response alone",
+    )
 
     @field_validator("url")
     @classmethod
@@ -98,6 +108,13 @@ class HttpRequest(_Given):
         if long := [name for name, value in headers.items() if len(name) + len(value) > 8000]:
             raise _wrong(f"{long[0][:100]!r} is longer than 8000 characters")
         return headers
+
+    @field_validator("max_response_bytes")
+    @classmethod
+    def _fits(cls, most: int, info: ValidationInfo) -> int:
+        if most > MOST_BYTES and not info.data.get("save_response"):
+            raise _wrong(f"Input should be less than or equal to {MOST_BYTES}, unless save_response is true")
+        return most
 
     @field_validator("base64")
     @classmethod
@@ -128,23 +145,23 @@ class HttpRequest(_Given):
 
     def _bodies(self) -> list[str]:
         given = {"json": "json_body" in self.model_fields_set, "text": self.text is not None,
-                 "base64": self.base64 is not None}   # fmt: skip  # json may be null, and null is a body
+                 "base64": self.base64 is not None, "body_artifact": self.body_artifact is not None}   # fmt: skip  # json may be null, and null is a body
         return [name for name in BODIES if given[name]]
 
     def body(self) -> bytes | None:
-        """Return the bytes to send: the same ones in every attempt, because a signature covers them."""
+        """Return the bytes to send that the payload itself holds: the same in every attempt, for the signature's sake."""
         if self.text is not None:
             return self.text.encode()
         if self.base64 is not None:
             return base64.b64decode(self.base64)
-        if not self._bodies():
+        if self._bodies() != ["json"]:
             return None
         return json.dumps(self.json_body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
     def content_type(self) -> str | None:
         """Return how the body is announced unless a header says otherwise."""
         kinds = {"json": "application/json", "text": "text/plain; charset=utf-8", "base64": "application/octet-stream"}
-        return next((kinds[name] for name in self._bodies()), None)
+        return next((kinds.get(name) for name in self._bodies()), None)
 
     def expects(self, status: int) -> bool:
         """Say whether a status is success."""
