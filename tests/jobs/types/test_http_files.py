@@ -91,7 +91,7 @@ def test_an_answer_is_kept_as_an_artifact_of_the_job(server):
     assert "body" not in result.result
 
 
-@pytest.mark.parametrize(("path", "name"), [("/", "response"), ("/a/b/", "response"), ("/a/b%2fc.txt", "c.txt")])
+@pytest.mark.parametrize(("path", "name"), [("/", "response"), ("/a/b/", "response"), ("/a/b%2Fc.txt", "c.txt")])
 def test_its_name_is_the_last_part_of_the_address(path, name, server):
     handled(server.answers(path, body=b"x"), save_response=True)
 
