@@ -1,6 +1,6 @@
 """What Django looks for here; each model stands in the room that it belongs to."""
 
 from core.api.models import ApiToken, IdempotencyRecord
-from core.audit.models import AuditEntry
+from core.audit.models import AuditEntry, AuditLink
 
-__all__ = ["ApiToken", "AuditEntry", "IdempotencyRecord"]
+__all__ = ["ApiToken", "AuditEntry", "AuditLink", "IdempotencyRecord"]

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from apps.jobs import services as jobs
 from apps.jobs.transitions import presence
 from apps.jobs.transitions.statement import on_django
+from core.audit import chain
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,10 @@ def prune() -> None:
     jobs.enqueue("system.prune", {}, unique_key="system.prune", on_conflict="return_existing")
 
 
-CHORES = (Chore(name="system.prune", every=timedelta(hours=1), act=prune),)
+CHORES = (
+    Chore(name="system.prune", every=timedelta(hours=1), act=prune),
+    Chore(name="audit.seal", every=timedelta(minutes=1), act=chain.seal),   # what is more than that, system.prune links
+)
 
 
 def run(*, by: str, chores: tuple[Chore, ...] = CHORES) -> list[str]:

@@ -6,7 +6,8 @@
 - **What** is known in a service. It calls `record` in the transaction of the change, so that both exist or neither, and
   a dry run, which takes the change back, takes the entry back.
 - **Nobody changes it**: triggers refuse UPDATE, DELETE and TRUNCATE, whatever `session_replication_role` says. The table
-  belongs to no managed model, so that `manage.py flush` passes it by.
+  belongs to no managed model, so that `manage.py flush` passes it by. Whoever owns the database could still switch the
+  triggers off; `chain` shows that it was done.
 """
 
 from core.audit.actor import SYSTEM, Actor, acting, at_terminal, because, current

@@ -1,4 +1,4 @@
-"""The row of one action."""
+"""The row of one action, and its link to those before."""
 
 from typing import ClassVar
 
@@ -20,7 +20,6 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     request_id = models.TextField(default="")
-    xact = models.BigIntegerField(db_default=RawSQL("(pg_current_xact_id()::text::bigint)", []))   # see core.audit.chain
 
     class Meta:
         db_table = "audit_entry"
@@ -29,3 +28,19 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S}Z {self.actor} {self.action} {self.target}"
+
+
+class AuditLink(models.Model):
+    """The place of an entry in the chain, and the digest of all up to there; see `core.audit.chain`."""
+
+    position = models.BigIntegerField(primary_key=True)
+    entry_id = models.BigIntegerField(unique=True)
+    digest = models.TextField()
+
+    class Meta:
+        db_table = "audit_link"
+        managed = False
+        ordering: ClassVar = ["position"]
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.digest}"

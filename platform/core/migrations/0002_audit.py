@@ -16,8 +16,7 @@ CREATE TABLE audit_entry (
   target text NOT NULL,
   before jsonb,
   after jsonb,
-  request_id text NOT NULL DEFAULT '',
-  xact bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint
+  request_id text NOT NULL DEFAULT ''
 );
 CREATE INDEX audit_entry_at ON audit_entry (at);
 CREATE INDEX audit_entry_actor ON audit_entry (actor, id);
@@ -59,7 +58,6 @@ class Migration(migrations.Migration):
                         ("before", models.JSONField(null=True)),
                         ("after", models.JSONField(null=True)),
                         ("request_id", models.TextField(default="")),
-                        ("xact", models.BigIntegerField(db_default=RawSQL("(pg_current_xact_id()::text::bigint)", []))),
                     ],
                     options={"db_table": "audit_entry", "managed": False, "ordering": ["-id"]},
                 ),

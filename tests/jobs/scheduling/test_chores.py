@@ -8,6 +8,8 @@ from django.db import connection
 from apps.jobs.models import Duty, Job
 from apps.jobs.scheduling import chores
 from apps.jobs.scheduling.chores import Chore
+from core import audit
+from core.audit.models import AuditLink
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
@@ -27,8 +29,18 @@ def test_retention_is_enqueued_once_an_hour_whoever_asks():
     chores.run(by="one")
     an_hour_passes()
 
-    assert [["system.prune"], [], []] == [chores.run(by=name) for name in ("one", "two", "one")]
+    assert [["system.prune", "audit.seal"], [], []] == [chores.run(by=name) for name in ("one", "two", "one")]
     assert ["system.prune"] == [job.type for job in Job.objects.all()]
+
+
+def test_the_audit_is_linked_each_minute():
+    chores.run(by="one")
+    made = audit.record(action="a.b", target="c:d")
+    an_hour_passes()
+
+    chores.run(by="one")
+
+    assert AuditLink.objects.filter(entry_id=made.pk).exists()
 
 
 def test_retention_that_still_waits_is_not_enqueued_twice():
