@@ -1,26 +1,21 @@
 """What must hold of a running stack, from one end to the other: each check asks over HTTP and says what it saw."""
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from apps.jobs.lifecycle import FINISHED, Status
+from apps.jobs.management import watch
 from apps.jobs.management.output import duration, printable
+from apps.jobs.management.samples import Samples
 from apps.jobs.management.stack import Answer, Stack
+from apps.jobs.management.watch import Failed
 from core import clock, outgoing
-from core.errors import PlatformError
 
-LOOKS_EVERY_SECONDS = 0.1
 UNKNOWN = "smoke.no_such_type"
 REAL = "http.request"
 INNER = "system.prune"   # what the platform does each hour anyway: a real job where calls to inner addresses are closed
-
-
-class Failed(PlatformError):
-    """A check does not hold; the message says what came in place of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +30,13 @@ class Checked:
 
 @dataclass(slots=True, kw_only=True)
 class Smoke:
-    """One run. `call` is what the job asks for; it must be reachable from the workers."""
+    """One run. `call` is what the job asks for; it must be reachable from the workers. `mail_to`: see `Samples`."""
 
     stack: Stack
     call: str
     timeout_seconds: float
     metrics_token: str = ""
+    mail_to: str = ""
     types: set[str] = field(default_factory=set)
     body: dict[str, Any] = field(default_factory=dict)
     key: str = field(default_factory=lambda: f"smoke-{uuid.uuid4()}")
@@ -56,25 +52,21 @@ class Smoke:
             ("metrics", self.metrics, False),
         ]   # fmt: skip
         for name, check, is_needed in checks:
-            if blocked:
-                yield Checked(name, None, "not tried", 0.0)
-                continue
-            started = clock.elapsed()
-            try:
-                holds, detail = True, check()
-            except (Failed, outgoing.OutgoingError) as exc:
-                holds, detail = False, str(exc)
-                blocked = is_needed
-            yield Checked(name, holds, printable(detail), clock.elapsed() - started)
+            checked = _tried(name, check) if not blocked else Checked(name, None, "not tried", 0.0)
+            blocked = blocked or (is_needed and not checked.holds)
+            yield checked
+        samples = Samples(stack=self.stack, seconds=self.timeout_seconds, mail_to=self.mail_to)
+        for name, check in samples.offered(self.types):
+            yield _tried(name, check) if not blocked else Checked(name, None, "not tried", 0.0)
 
     def alive(self) -> str:
-        answer = _expect(200, self.stack.get("/healthz", token=""))
+        answer = watch.expect(200, self.stack.get("/healthz", token=""))
         if answer.content != {"status": "ok"}:
             raise Failed(f"/healthz is not the platform's: {answer.complaint}")
         return f"/healthz answers in {duration(answer.seconds)}"
 
     def ready(self) -> str:
-        answer = _expect(200, self.stack.get("/readyz", token=""))
+        answer = watch.expect(200, self.stack.get("/readyz", token=""))
         return ", ".join(answer.content.get("checks", {}))
 
     def token(self) -> str:
@@ -90,21 +82,14 @@ class Smoke:
             note = f" (jobs may not call {self.call} there)"
             self.body, self.key = {"type": INNER, "payload": {}, "tags": ["smoke"]}, f"{self.key}-inner"
             answer = self._posted(self.body)
-        self.job = _expect(201, answer).content
+        self.job = watch.expect(201, answer).content
         if not answer.headers.get("location", "").endswith(f"/jobs/{self.job['id']}"):
             raise Failed(f"Location is {answer.headers.get('location')!r}, which is not the job's address")
         return f"{self.job['type']} {self.job['id']} in {duration(answer.seconds)}{note}"
 
     def runs(self) -> str:
         """Wait until the job has ended, and say how."""
-        deadline = clock.elapsed() + self.timeout_seconds
-        while self.job["status"] not in FINISHED:
-            if clock.elapsed() > deadline:
-                raise Failed(f"still {self.job['status']} after {self.timeout_seconds:g} s: does a worker run? (workers_list)")
-            time.sleep(LOOKS_EVERY_SECONDS)
-            self.job = _expect(200, self.stack.get(f"/api/v1/jobs/{self.job['id']}")).content
-        if self.job["status"] != Status.COMPLETED:
-            raise Failed(f"ended as {self.job['status']}: {(self.job['error'] or {}).get('message')}")
+        self.job = watch.completed(self.stack, self.job, seconds=self.timeout_seconds)
         created, started, finished = (
             datetime.fromisoformat(self.job[name]) for name in ("created_at", "started_at", "finished_at")
         )
@@ -112,17 +97,17 @@ class Smoke:
         return f"completed in attempt {self.job['attempt']}: waited {duration(waited)}, ran {duration(ran)}"
 
     def replays(self) -> str:
-        again = _expect(200, self._posted(self.body)).content
+        again = watch.expect(200, self._posted(self.body)).content
         if again["id"] != self.job["id"]:
             raise Failed(f"the key was answered with another job, {again['id']}")
         return "the same Idempotency-Key made no second job"
 
     def mismatches(self) -> str:
-        return f"refused: {_expect(422, self._posted({**self.body, 'priority': 9})).complaint}"
+        return f"refused: {watch.expect(422, self._posted({**self.body, 'priority': 9})).complaint}"
 
     def refuses(self) -> str:
         answer = self.stack.post("/api/v1/jobs", {"type": UNKNOWN, "payload": {}})
-        if REAL not in _expect(422, answer).complaint:
+        if REAL not in watch.expect(422, answer).complaint:
             raise Failed(f"does not name the known types: {answer.complaint}")
         return f"refused: {answer.complaint}"
 
@@ -130,28 +115,24 @@ class Smoke:
         answer = self.stack.get("/metrics", token=self.metrics_token)
         if answer.status == 401:
             return "closed: it asks for METRICS_TOKEN, which is not the one set here"
-        names = {line.split()[2] for line in _expect(200, answer).text.splitlines() if line.startswith("# TYPE latchwork_")}
+        names = {line.split()[2] for line in watch.expect(200, answer).text.splitlines() if line.startswith("# TYPE latchwork_")}
         if not names:
             raise Failed("answers without a single metric of the platform")
         return f"{len(names)} metrics of the platform"
 
     def _posted(self, body: dict[str, Any]) -> Answer:
-        """Post, waiting once where a rate limit asks for it."""
-        answer = self.stack.post("/api/v1/jobs", body, key=self.key)
-        if answer.status == 429 and answer.retry_after_seconds <= self.timeout_seconds:
-            time.sleep(answer.retry_after_seconds)
-            answer = self.stack.post("/api/v1/jobs", body, key=self.key)
-        return answer
+        return watch.posted(self.stack, body, key=self.key, seconds=self.timeout_seconds)
 
     def _listed(self, path: str) -> list[dict[str, Any]]:
-        content = _expect(200, self.stack.get(path)).content
+        content = watch.expect(200, self.stack.get(path)).content
         items: list[dict[str, Any]] = content["items"]
         return items
 
 
-def _expect(status: int, answer: Answer) -> Answer:
-    if answer.status != status:
-        raise Failed(f"expected {status}, got {answer.complaint}")
-    if answer.content is None and "json" in answer.headers.get("content-type", ""):
-        raise Failed(f"the answer is not JSON: {answer.complaint}")
-    return answer
+def _tried(name: str, check: Callable[[], str]) -> Checked:
+    started = clock.elapsed()
+    try:
+        holds, detail = True, check()
+    except (Failed, outgoing.OutgoingError) as exc:
+        holds, detail = False, str(exc)
+    return Checked(name, holds, printable(detail), clock.elapsed() - started)

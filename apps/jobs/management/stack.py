@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import uuid
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Answer:
     content: Any
     text: str = field(repr=False)
     seconds: float
+    body: bytes = field(repr=False)
 
     @property
     def complaint(self) -> str:
@@ -63,6 +65,13 @@ class Stack:
             headers["Idempotency-Key"] = key
         return self._send("POST", path, json.dumps(body).encode(), headers)
 
+    def upload(self, path: str, *, name: str, content: bytes) -> Answer:
+        """Send a file as a form does; `name` is plain ASCII."""
+        line = f"latchwork-{uuid.uuid4().hex}"
+        head = f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": f"multipart/form-data; boundary={line}"}
+        return self._send("POST", path, head.encode() + content + f"\r\n--{line}--\r\n".encode(), headers)
+
     def items(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield a list's items, page by page."""
         following: str | None = path
@@ -84,7 +93,7 @@ class Stack:
             content = json.loads(text)
         except ValueError:
             content = None
-        return Answer(response.status, response.headers, content, text, response.elapsed_seconds)
+        return Answer(response.status, response.headers, content, text, response.elapsed_seconds, response.body)
 
     @property
     def is_local(self) -> bool:

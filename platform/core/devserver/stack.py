@@ -17,6 +17,7 @@ NAMES = ("web", "worker", "beat", "flower", "mail")
 SETTINGS = "config.settings.local"
 CONCURRENCY = 2
 ADMIN = "admin"
+READER = "you@example.com"   # whom the first mail is for; the local server takes it, and nobody else ever sees it
 ROOT_IS_FINE = "ignore:You're running the worker with superuser privileges"   # Celery's word about pickle, which is off
 
 
@@ -99,8 +100,10 @@ class Stack:
     def provision(self) -> Program:
         return self._program("migrate", self._python("manage.py", "provision"))
 
-    def smoke(self) -> Program:
-        command = self._python("manage.py", "smoke", f"--url={self.url}", f"--token-file={self.data_dir / 'token'}")
+    def smoke(self, *, with_mail: bool) -> Program:
+        """Return a short real workload; its mail stays on this machine, or is none."""
+        mail = () if self.mail_port is None or not with_mail else (f"--mail={READER}",)
+        command = self._python("manage.py", "smoke", f"--url={self.url}", f"--token-file={self.data_dir / 'token'}", *mail)
         return self._program("smoke", command)
 
     def login(self) -> str | None:

@@ -1,9 +1,13 @@
 """The smoke test against a real web server: what it sees when all is well, and that each fault is seen."""
 
+import re
+
 import pytest
 
 from apps.jobs.models import Job
+from tests.support.mail_server import mail_server
 
+__all__ = ["mail_server"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -16,14 +20,50 @@ def test_a_stack_that_works_holds_in_every_point(typed, stack, worker):
 
     assert (0, True, {True}) == (said.status, said.facts["ok"], set(holds(said).values())), said.out
     assert ("http.request", "completed") == (said.facts["job"]["type"], said.facts["job"]["status"])
-    assert 1 == Job.objects.filter(tags__contains=["smoke"]).count()
+    assert ["http.request", "image.process", "report.generate"] == sorted(
+        Job.objects.filter(tags__contains=["smoke"], status="completed").values_list("type", flat=True))
 
 
 def test_people_get_a_list_with_marks(typed, stack, worker):
     said = typed("smoke", *stack)
 
-    assert ["✓"] * 9 == [line[0] for line in said.out.splitlines()]
+    assert ["✓"] * 11 == [line[0] for line in said.out.splitlines()]
     assert "completed in attempt 1: waited" in said.out
+
+
+def test_each_type_shows_what_it_made(typed, stack, worker):
+    said = typed("smoke", *stack)
+
+    assert re.search(r"✓ image.process +192 x 128 pixels to thumbnail-48.png, 48 x 32, \d+ bytes, no metadata", said.out)
+    assert re.search(r"✓ report.generate +jobs_summary-[0-9TZ-]+\.pdf, \d+ bytes", said.out)
+    assert not [line for line in said.out.splitlines() if line.startswith("✓ email")]
+
+
+def test_a_mail_with_everything_goes_out_only_to_whom_the_operator_names(typed, stack, worker, mail_server):
+    nobody = typed("smoke", *stack)
+    before = len(mail_server.mails)
+    named = typed("smoke", *stack, "--mail=ada@example.com")
+
+    assert (0, 0, 0) == (nobody.status, before, named.status)
+    (received,) = mail_server.mails
+    kinds = [part.get_content_type() for part in received.message.iter_attachments()]
+    assert (["ada@example.com"], ["image/png", "application/pdf"]) == (received.recipients, kinds)
+
+
+BREAKS = {"image.process": "apps.jobs.types.image.handler._processed", "report.generate": "apps.jobs.types.report.handler._read"}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_type_that_does_not_work_is_a_check_that_does_not_hold(name, typed, stack, worker, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("broken for the test")
+
+    monkeypatch.setattr(BREAKS[name], fails)
+
+    said = typed("smoke", *stack, "--json")
+
+    assert (1, [name]) == (said.status, [name for name, held in holds(said).items() if not held])
+    assert "ended as dead_letter: broken for the test" in said.out
 
 
 def test_where_inner_addresses_are_closed_it_runs_what_needs_none(typed, stack, worker, settings):

@@ -15,20 +15,22 @@ MARKS = {True: "✓", False: "✗", None: "-"}
 
 
 class Command(PlatformCommand):
-    help = "Check a running stack from one end to the other by a real job; exit with 1 when anything does not hold."
+    help = "Check a running stack from one end to the other by real jobs; exit with 1 when anything does not hold."
 
     def arguments(self, parser: ArgumentParser) -> None:
         stack.add_arguments(parser)
         parser.add_argument("--call", metavar="URL", help="what the job calls, as the workers see it; default: the stack's /healthz")
-        parser.add_argument("--timeout", type=duration, default=timedelta(seconds=60), help="for the job to end; default: 60 s")
+        parser.add_argument("--mail", metavar="ADDRESS", default="", help="send a mail there, too; default: none is sent")
+        parser.add_argument("--timeout", type=duration, default=timedelta(seconds=60), help="for each job to end; default: 60 s")
 
     def act(
-        self, *, url: str | None, token: str | None, token_file: Path | None, call: str | None, timeout: timedelta, **_: Any,
+        self, *, url: str | None, token: str | None, token_file: Path | None, call: str | None, mail: str, timeout: timedelta,
+        **_: Any,
     ) -> None:
         target = stack.chosen(url=url, token=token, token_file=token_file)
         run = smoke.Smoke(
             stack=target, call=call or f"{target.url}/healthz", timeout_seconds=timeout.total_seconds(),
-            metrics_token=settings.METRICS_TOKEN,
+            metrics_token=settings.METRICS_TOKEN, mail_to=mail,
         )
         checks: list[Checked] = []
         for checked in run.run():

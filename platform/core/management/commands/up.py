@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--only", type=names, default=stack.NAMES, help=f"some of {everything}; default: all")
         parser.add_argument("--workers", type=int, default=1, help="how many workers; default: 1")
         parser.add_argument("--port", type=int, help="of the web application; default: PORT, else the next free from 8000")
-        parser.add_argument("--no-smoke", action="store_true", help="do not run a real job once everything is ready")
+        parser.add_argument("--no-smoke", action="store_true", help="do not run real jobs once everything is ready")
 
     def handle(self, *, only: tuple[str, ...], workers: int, port: int | None, no_smoke: bool, **_: Any) -> None:
         if not 1 <= workers <= 64:
@@ -67,7 +67,7 @@ class Command(BaseCommand):
                 start(runner, programs, only=only)
                 console.block(banner(programs, names=only, console=console, seconds=clock.elapsed() - started))
                 if {"web", "worker"} <= set(only) and not no_smoke:
-                    runner.complete(programs.smoke())
+                    runner.complete(programs.smoke(with_mail="mail" in only))
                 runner.run()
         except StopRequested:
             console.block("")
