@@ -7,15 +7,18 @@ from django.conf import settings
 
 from apps.jobs import selectors
 from apps.jobs import services as jobs
+from apps.jobs.errors import InvalidJob
 from apps.jobs.outcomes import JSON, Discard, Outcome, Retry
 from apps.jobs.registry import Context, job_type
 from apps.jobs.retry import Exponential
 from apps.jobs.types import email_attachments
 from apps.jobs.types.email_attachments import Unusable
 from apps.jobs.types.email_payload import Email
+from core import clock
 from core.mail import mailbox, sending
 from core.mail.message import Letter, Message
 
+SPARE_SECONDS = 2   # of the attempt's time, to say what came of it
 AGAIN = timedelta(minutes=5)   # what a server that puts off a recipient it does not know (greylisting) wants to see pass
 
 
@@ -25,7 +28,7 @@ AGAIN = timedelta(minutes=5)   # what a server that puts off a recipient it does
     queue="default",
     max_attempts=8,
     retry=Exponential(base=4),        # 4 s to an hour, over two and a half hours: greylisting and full mailboxes take their time
-    timeout=timedelta(minutes=5),     # the mail's own end (core.mail.backend) is always the earlier one
+    timeout=timedelta(minutes=5),     # the mail's own end is always the earlier one
 )
 def send(job: Context, payload: Email) -> Outcome | JSON:
     """Send a mail, and keep who got it and who was refused, with the server's words.
@@ -42,7 +45,7 @@ def send(job: Context, payload: Email) -> Outcome | JSON:
         exceeding = email_attachments.TooLarge(len(message.wire), most=settings.EMAIL_MAX_BYTES)
         return Discard(reason=str(exceeding), error=type(exceeding).__name__)
     try:
-        sent = sending.send(message)
+        sent = sending.send(message, seconds=(job.deadline - clock.now()).total_seconds() - SPARE_SECONDS)
     except (sending.Deferred, sending.Unreachable, sending.TimedOut) as exc:
         return Retry(reason=str(exc), error=type(exc).__name__)
     except sending.MailError as exc:
@@ -85,11 +88,15 @@ def _told(job: Context, payload: Email, *, message: Message, sent: sending.Sent)
     later = [each.address for each in sent.refused if each.is_temporary]
     if not later:
         return result
-    with job.transaction() as tx:
-        origin = payload.remainder.job if payload.remainder else job.id
-        rest = {**payload.model_dump(mode="json"), "remainder": {"job": str(origin), "recipients": later}}
-        result["continued_by"] = str(jobs.enqueue(job.type, rest, delay=AGAIN, **_like(job)))
-        tx.complete(result)
+    origin = payload.remainder.job if payload.remainder else job.id
+    rest = {**payload.model_dump(mode="json"), "remainder": {"job": str(origin), "recipients": later}}
+    try:
+        with job.transaction() as tx:
+            result["continued_by"] = str(jobs.enqueue(job.type, rest, delay=AGAIN, **_like(job)))
+            tx.complete(result)
+    except InvalidJob as exc:   # with their addresses the payload is too large: others have the mail, so this ends here
+        job.logger.error("email.not_continued", reason=str(exc))  # noqa: TRY400  the reason is all there is to know
+        result["continued_by"] = None
     return result
 
 

@@ -26,7 +26,10 @@ class Keeper:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802  the library's
         """Keep a mail and say under which name."""
         content = envelope.original_content or b""
-        name = self.mails.keep(content, sender=envelope.mail_from or "", recipients=envelope.rcpt_tos)
+        try:
+            name = self.mails.keep(content, sender=envelope.mail_from or "", recipients=envelope.rcpt_tos)
+        except OSError as exc:
+            return f"452 cannot be kept: {exc.strerror or type(exc).__name__}"
         return f"250 kept as {name}"
 
 

@@ -72,21 +72,22 @@ class SmtpBackend(EmailBackend):
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send over one connection, which is cut when the time is over."""
-        line = self._line = Line(f"smtp://{self.host}:{self.port}", seconds=WHOLE_SECONDS, allow_private=True)
+        seconds = sum(_seconds(message) for message in email_messages)
+        line = self._line = Line(f"smtp://{self.host}:{self.port}", seconds=seconds, allow_private=True)
         over = threading.Event()
 
         def end() -> None:
             over.set()
             line.cut()
 
-        timer = threading.Timer(WHOLE_SECONDS * max(1, len(email_messages)), end)
+        timer = threading.Timer(seconds, end)
         timer.daemon = True
         timer.start()
         try:
             return super().send_messages(email_messages)
         except (smtplib.SMTPServerDisconnected, OSError) as exc:
             if over.is_set():
-                raise TimeOver(f"gave no whole answer within {WHOLE_SECONDS:g} seconds") from exc
+                raise TimeOver(f"gave no whole answer within {seconds:.3g} seconds") from exc
             raise
         finally:
             timer.cancel()
@@ -116,6 +117,11 @@ class SmtpBackend(EmailBackend):
         with contextlib.suppress(smtplib.SMTPException, OSError):
             connection.quit()
         connection.close()
+
+
+def _seconds(message: EmailMessage) -> float:
+    left = message.seconds if isinstance(message, Message) else None
+    return WHOLE_SECONDS if left is None else min(WHOLE_SECONDS, max(left, 0.1))
 
 
 def refusals(refused: dict[str, tuple[int, bytes]]) -> list[Refusal]:

@@ -83,9 +83,13 @@ class Refusal:
 
 
 class Message(EmailMultiAlternatives):
-    """Django's mail with an envelope of its own. A backend that knows better fills in `refused`; others leave it empty."""
+    """Django's mail with an envelope of its own. A backend that knows better fills in `refused`; others leave it empty.
+
+    `seconds` is what its sender has left for it, None where there is no hurry.
+    """
 
     encoding = "utf-8"
+    seconds: float | None = None
 
     def __init__(self, letter: Letter) -> None:
         self.letter = letter

@@ -46,12 +46,13 @@ class Sent:
     refused: list[Refusal]
 
 
-def send(message: Message) -> Sent:
-    """Hand a mail over, and return who gets it; at least one does.
+def send(message: Message, *, seconds: float | None = None) -> Sent:
+    """Hand a mail over, and return who gets it; at least one does. `seconds` is how long the whole may take.
 
     Raise `Deferred`, `Unreachable` or `TimedOut` where another attempt makes sense, `Rejected` or `NotConfigured` where
     it does not.
     """
+    message.seconds = seconds
     connection = get_connection()
     if getattr(connection, "host", "set") == "":
         raise NotConfigured

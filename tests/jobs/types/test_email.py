@@ -2,6 +2,10 @@
 
 import hashlib
 import os
+from datetime import timedelta
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.utils import getaddresses
 
 import pytest
 
@@ -111,6 +115,20 @@ def test_lines_that_a_server_could_take_for_the_end_stay_within_the_mail(mail_se
     assert max(len(line) for line in received.content.split(b"\r\n")) <= 998
 
 
+def test_a_hundred_recipients_with_long_names_arrive_as_they_were_written(mail_server):
+    names = [f"{'Ü, ' * 20}\"{number}" for number in range(50)], [f"{'x' * 90} {number}" for number in range(50)]
+    to, cc = ([f'"{name.replace(chr(34), chr(92) + chr(34))}" <a{number}@example.com>' for number, name in enumerate(each)] for each in names)
+    run(to=to, cc=cc)
+
+    (received,) = mail_server.mails
+    headers = message_from_bytes(received.content)   # the newer reader puts blanks between the words of a long name
+    read = [
+        [str(make_header(decode_header(name))) for name, _ in getaddresses([headers[field]])] for field in ("To", "Cc")
+    ]
+    assert list(names) == read
+    assert max(len(line) for line in received.content.split(b"\r\n")) <= 998
+
+
 # A repeat.
 
 
@@ -181,6 +199,14 @@ def test_a_server_that_is_none_is_told_apart(behaviour, kind, error, word, setti
     assert (kind, error) == (type(got), got.error)
     assert word in got.reason
     assert got.reason.isprintable()
+
+
+def test_a_job_with_little_time_ends_before_its_time_does(settings):
+    with BareServer(servers.drips) as server:
+        sends_to(settings, server.port)
+        got = testing.run_handler("email.send", MAIL, timeout=timedelta(seconds=2.5)).outcome
+
+    assert (Retry, "TimedOut") == (type(got), got.error)
 
 
 def test_nobody_at_the_address_is_tried_again(settings):
@@ -257,6 +283,14 @@ def test_the_job_that_goes_on_is_like_the_one_before(mail_server):
     assert ("completed", "scheduled") == (done.status, rest.status)
     assert (2, 3, ["welcome"], "r-1", "default") == (rest.priority, rest.max_attempts, rest.tags, rest.request_id, rest.queue)
     assert {"job": str(job_id), "recipients": ["later@example.com"]} == rest.payload["remainder"]
+
+
+def test_a_job_whose_rest_would_be_too_large_ends_with_what_it_did(mail_server):
+    mail_server.answers(recipients={"later@example.com": "450 greylisted"})
+    handled = run(bcc=["later@example.com"], text="x" * (registry.MAX_PAYLOAD_BYTES - 110))
+
+    assert (None, ["ada@example.com"], None) == (handled.outcome, handled.result["accepted"], handled.result["continued_by"])
+    assert (1, 0) == (len(mail_server.mails), Job.objects.count())
 
 
 def test_when_nobody_is_taken_and_one_may_be_later_all_is_tried_again(mail_server):
