@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import env
+from config.settings import artifacts, env
 from config.settings.artifacts import storage
 from core.errors import Misconfigured
 
@@ -33,6 +33,13 @@ def test_a_wrong_address_does_not_show_its_key():
         env.read({"ARTIFACTS_URL": "s3://key:hush@bucket?regoin=eu"})
 
     assert "hush" not in str(refused.value)
+
+
+def test_s3_without_its_libraries_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setattr(artifacts, "find_spec", lambda name: None)
+
+    with pytest.raises(Misconfigured, match=r"pip install -r requirements/s3\.txt"):
+        env.read({"ARTIFACTS_URL": "s3://bucket"})
 
 
 def test_without_an_address_files_are_in_the_data_folder_and_open_to_nobody_else():

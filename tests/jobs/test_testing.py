@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from datetime import timedelta
 
 import pydantic
@@ -13,8 +14,16 @@ from django.contrib.auth.models import Group
 
 from apps.jobs import Cancel, Discard, Retry, Snooze
 from apps.jobs import services as jobs
-from apps.jobs.errors import Cancelled, DeadlineExceeded, InvalidJob, UnknownJobType, UnstorableResult
-from apps.jobs.models import Job, Worker
+from apps.jobs.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InvalidArtifact,
+    InvalidJob,
+    UnknownJobType,
+    UnstorableResult,
+)
+from apps.jobs.models import Artifact, Job, Worker
+from apps.jobs.services import artifacts
 from apps.jobs.testing import Progress, assert_enqueued, drain, refute_enqueued, run_handler
 from tests.support.environment import environment
 from tests.support.factories import registered
@@ -84,6 +93,43 @@ def test_drain_runs_a_job_with_its_effect_and_ends_its_worker():
     assert expected == (ran.id, ran.attempt, ran.outcome, ran.status, ran.result)
     assert 1 == Group.objects.filter(name="g").count()
     assert [True] == [each.ended_at is not None for each in Worker.objects.exclude(id__in=others)]
+
+
+def save_two(job, payload):
+    first = job.save_artifact("../a.txt", b"one")
+    return {"same": str(job.save_artifact("a.txt", b"two")) == str(first), "id": str(first)}
+
+
+@pytest.mark.parametrize("way", ["a worker's context", "the fake"])
+def test_a_file_is_saved_alike_in_a_drain_and_by_the_fake(way):
+    with registered("kit.save", handler=save_two):
+        if way == "the fake":
+            handled = run_handler("kit.save")
+            assert {"a.txt": uuid.UUID(handled.result["id"])} == handled.artifacts
+            result = handled.result
+        else:
+            jobs.enqueue("kit.save")
+            [ran] = drain()
+            result = ran.result
+
+    assert result["same"]
+    with artifacts.open(uuid.UUID(result["id"])) as file:
+        assert b"two" == file.read()
+
+
+@pytest.mark.parametrize("way", ["a worker's context", "the fake"])
+def test_a_file_that_is_too_large_is_refused_alike(way, settings):
+    settings.JOBS = settings.JOBS.__class__(artifact_max_bytes=2)
+    with registered("kit.save", handler=save_two):
+        if way == "the fake":
+            with pytest.raises(InvalidArtifact, match="larger than 2 bytes"):
+                run_handler("kit.save")
+        else:
+            jobs.enqueue("kit.save")
+            [ran] = drain()
+            assert "larger than 2 bytes" in str(ran.error)
+
+    assert not Artifact.objects.exists()
 
 
 @pytest.mark.parametrize(("handler", "outcome", "status"), [

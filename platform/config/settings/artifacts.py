@@ -1,5 +1,6 @@
 """Where the files of artifacts are: a folder, or a bucket of S3."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -14,6 +15,8 @@ def problem_of(url: str) -> str:
         return "" if not parts.netloc and parts.path.startswith("/") else "must name a whole path, as in file:///srv/artifacts"
     if parts.scheme != "s3" or not parts.hostname:
         return "must be file:///folder or s3://bucket/prefix?endpoint=https://…&region=…"
+    if not (find_spec("storages") and find_spec("boto3")):
+        return "needs what requirements/s3.txt installs, and this environment has not: pip install -r requirements/s3.txt"
     unknown = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if name not in S3_OPTIONS]
     if unknown:
         return f"has the option {unknown[0]!r}; known are {', '.join(S3_OPTIONS)}"
