@@ -16,7 +16,7 @@ Who sees to it
     `pipeline`   the operations in order; `encoding` writes pixels, and nothing else, into files.
 
 What it costs
-    8 to 10 bytes for each pixel of PNG, JPEG and GIF, measured; WebP takes 17 and may have half the pixels. A JPEG that
+    8 to 11 bytes for each pixel of PNG, JPEG and GIF, measured; WebP takes 17 and may have half the pixels. A JPEG that
     is only made smaller is decoded smaller, and takes a fraction.
 """
 
