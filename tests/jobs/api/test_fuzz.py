@@ -60,6 +60,6 @@ def one_connection():
     suppress_health_check=list(HealthCheck),   # the fixtures may be shared: no request depends on another's absence
     phases=[Phase.explicit, Phase.generate],
 )
-@seed(7)
+@seed(int(os.environ.get("FUZZ_SEED", "7")))
 def test_each_route_keeps_to_its_description(case, admin):
     case.call_and_validate(headers=admin.headers)
