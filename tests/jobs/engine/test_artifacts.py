@@ -1,5 +1,7 @@
 """What an attempt saves: under its fence, once a name, in both kinds of worker."""
 
+import os
+import signal
 from uuid import UUID
 
 import pytest
@@ -66,3 +68,22 @@ def test_the_same_attempt_that_is_not_stale_leaves_both(worker, enqueue, desk, b
     ended(job_id)
 
     assert (Artifact.objects.count(), len(stored() - before), LooseFile.objects.count()) == (1, 1, 0)
+
+
+def test_the_file_of_a_process_that_was_killed_while_saving_is_found_by_pruning(prefork, enqueue, desk, before):
+    job_id = enqueue(prefork, "save", value="again", desk=desk)
+    until(lambda: desk.began(job_id))
+    until(lambda: stored() - before, message="the file was not begun")
+    (begun,) = stored() - before
+    os.kill(desk.began(job_id), signal.SIGKILL)
+    desk.go()
+    (row,) = ended(job_id)
+
+    kept = artifacts.get(UUID(row.result))
+    assert (row.rescues, stored() - before) == (1, {begun, kept.file.name})
+    assert list(LooseFile.objects.values_list("path", flat=True)) == [begun]
+    assert artifacts.prune().loose_files == 0   # it may still be written, for all that anybody knows
+
+    LooseFile.objects.update(delete_after=row.created_at)
+    assert artifacts.prune().loose_files == 1
+    assert stored() - before == {kept.file.name}

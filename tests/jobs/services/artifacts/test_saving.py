@@ -3,10 +3,12 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from apps.jobs.errors import ArtifactTooLarge, InvalidArtifact, UnknownArtifact
 from apps.jobs.models import Artifact, LooseFile
 from apps.jobs.services import artifacts
+from apps.jobs.services.artifacts import saving
 from core.ids import uuid7
 from tests.support.artifact_files import PNG, stored
 
@@ -149,6 +151,22 @@ def test_a_stream_that_breaks_leaves_nothing(before):
         artifacts.save("x", Broken(b"a" * 300_000))
 
     assert (stored(), LooseFile.objects.count(), Artifact.objects.count()) == (before, 0, 0)
+
+
+@pytest.mark.parametrize(("error", "left"), [(OperationalError, 1), (ValueError, 0)])
+def test_a_commit_of_which_nobody_knows_leaves_its_file_to_pruning_and_a_refused_one_takes_it_back(before, error, left, monkeypatch):
+    def record(self, measured):
+        raise error("the reply was lost")
+
+    monkeypatch.setattr(saving._Saving, "_record", record)
+
+    with pytest.raises(error, match="the reply was lost"):
+        artifacts.save("x", b"a")
+    assert (len(stored() - before), LooseFile.objects.count()) == (left, left)
+
+    LooseFile.objects.update(delete_after="2001-01-01T00:00:00Z")
+    artifacts.prune()
+    assert stored() == before
 
 
 def test_a_path_that_is_not_there_leaves_nothing(before, tmp_path):
