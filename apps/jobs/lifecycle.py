@@ -67,6 +67,8 @@ WAITING = (Status.SCHEDULED, Status.QUEUED, Status.RETRYING)
 UNFINISHED = (*WAITING, Status.RUNNING)
 FINISHED = (Status.COMPLETED, Status.CANCELLED, Status.DEAD_LETTER)
 DUE = (Status.SCHEDULED, Status.RETRYING)
+FAILURES = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.DISCARDED, AttemptOutcome.WORKER_LOST)
+"""Endings of attempts that something went wrong in."""
 
 TRANSITIONS: dict[Status, tuple[Status, ...]] = {
     Status.SCHEDULED: (Status.QUEUED, Status.CANCELLED),

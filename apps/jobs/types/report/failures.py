@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from apps.jobs.lifecycle import AttemptOutcome, Status
+from apps.jobs.lifecycle import FAILURES, Status
 from apps.jobs.transitions.statement import quoted
 from apps.jobs.types.report.by import NARROWED, JobFilters, Word
 from apps.jobs.types.report.reading import Snapshot
 from apps.jobs.types.report.registry import Asked, report
 from apps.jobs.types.report.tables import Bars, Column, Table
 
-FAILED = (AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.DISCARDED, AttemptOutcome.WORKER_LOST)
 MESSAGE = 1000   # characters of a message; all of it stands on the job
 
 
@@ -27,7 +26,7 @@ class FailureFilters(JobFilters):
 # Literal outcomes and not a parameter: the index on failures by time has them as its condition.
 _FAILED = f"""
 FROM job_attempt a JOIN job j ON j.id = a.job_id
-WHERE a.outcome IN ({quoted(*FAILED)}) AND a.finished_at >= %(since)s AND a.finished_at < %(until)s AND {NARROWED}
+WHERE a.outcome IN ({quoted(*FAILURES)}) AND a.finished_at >= %(since)s AND a.finished_at < %(until)s AND {NARROWED}
   AND (%(status)s::text IS NULL OR j.status = %(status)s::text)
   AND (%(error)s::text IS NULL OR coalesce(a.error->>'class', a.outcome) = %(error)s::text)"""
 
