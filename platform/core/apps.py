@@ -14,6 +14,9 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         post_migrate.connect(_make_groups, sender=self)
+        from core.audit import watch  # noqa: PLC0415  models are ready only now
+
+        watch.begin()
 
 
 def _make_groups(using: str, apps: Any = installed, **_: Any) -> None:

@@ -1,12 +1,14 @@
 """Who acts in a request: whoever its token or its session says, once that is known."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 
 from core.api import clients
 from core.api.authentication import Principal, role_of
+from core.audit import watch
 from core.audit.actor import Actor, acting
 
 
@@ -18,7 +20,10 @@ class ActorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with acting(lambda: of_request(request)):
-            return self.get_response(request)
+            response = self.get_response(request)
+            if response.status_code < HTTPStatus.BAD_REQUEST:
+                watch.tell_of_action(request)
+            return response
 
 
 def of_request(request: HttpRequest) -> Actor:
