@@ -5,19 +5,14 @@ again when its taker dies. A ticket says nothing that the rows do not say, and w
 Ordinary tasks keep their receipts.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kombu.transport import redis, virtual
 
 from apps.jobs.publishing import ticket
 
-if TYPE_CHECKING:
-    Receipts = object
-else:
-    Receipts = redis.QoS
 
-
-class QoS(Receipts):
+class QoS(redis.QoS):
     """kombu's notes of what is delivered and not acknowledged; of a ticket only this process's own, which limit its take."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -29,14 +24,14 @@ class QoS(Receipts):
             self._tickets.add(delivery_tag)
             virtual.QoS.append(self, message, delivery_tag)
         else:
-            super().append(message, delivery_tag)  # type: ignore[misc]  # Receipts
+            super().append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         if delivery_tag in self._tickets:
             self._tickets.discard(delivery_tag)
             virtual.QoS.ack(self, delivery_tag)
         else:
-            super().ack(delivery_tag)  # type: ignore[misc]  # Receipts
+            super().ack(delivery_tag)
 
 
 def install() -> None:
