@@ -64,7 +64,7 @@ def test_the_request_id_goes_with_the_job(operator, note):
 
 
 @pytest.mark.parametrize(("change", "pointer", "words"), [
-    ({"type": "test.nope"}, "/type", "known are http.request"),
+    ({"type": "test.nope"}, "/type", "known are email.send, http.request"),
     ({"type": "test.nope"}, "/type", "(JOB_MODULES names the modules of others"),
     ({"type": None}, "/type", "string"),
     ({"queue": "nope"}, "/queue", "known are default, notes"),
