@@ -74,6 +74,7 @@ def executable() -> str:
 @pytest.fixture
 def browser(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """A browser that looks at the test's server."""
+    from django.db import connections
     from playwright.sync_api import sync_playwright
 
     # Playwright's loop runs in this thread, where Django then takes each query for one of a coroutine.
@@ -89,3 +90,4 @@ def browser(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Brows
         yield found
         context.close()
         chromium.close()
+        connections.close_all()   # with a loop in this thread, Django has opened others than outside
