@@ -28,6 +28,8 @@ class Config:
     """How many artifacts one job may have."""
     artifact_keep: timedelta = timedelta(days=7)
     """How long an artifact is kept unless whoever saves it says otherwise."""
+    report_max_bytes: int = 512 * 1024 * 1024
+    """The most bytes of a report's file: a million rows are more than what others may send in."""
     metrics_port: int = 0
     """The first port that a worker tries for its metrics; 0: none."""
 

@@ -56,11 +56,14 @@ class Context(Protocol):
     def step_key(self, name: str) -> str:
         """Return a key that is the same in every attempt, for idempotency at other systems."""
 
-    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+    def save_artifact(
+        self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None, most_bytes: int | None = None,
+    ) -> uuid.UUID:
         """Keep a file of this job and return its id; the same name again keeps the id and gets the new file.
 
-        Raise `Fenced` when the attempt no longer holds the job, `InvalidArtifact` for what breaks a limit: then nothing
-        is kept. What an attempt has saved stays, also when it fails afterwards.
+        `keep` and `most_bytes` stand in for the settings that say how long and how large. Raise `Fenced` when the attempt
+        no longer holds the job, `InvalidArtifact` for what breaks a limit: then nothing is kept. What an attempt has
+        saved stays, also when it fails afterwards.
         """
 
 

@@ -130,6 +130,11 @@ class AttemptContext:
         """Return a key that is the same in every attempt, for idempotency at other systems."""
         return f"{self.id}:{name}"
 
-    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+    def save_artifact(
+        self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None, most_bytes: int | None = None,
+    ) -> uuid.UUID:
         """Keep a file of this job under the attempt's fence, and return its id."""
-        return artifacts.save_in_attempt(name, file, job_id=self.id, fence=self.fence, keep=keep).id
+        saved = artifacts.save_in_attempt(
+            name, file, job_id=self.id, fence=self.fence, keep=keep, most_bytes=most_bytes,
+        )
+        return saved.id

@@ -113,9 +113,11 @@ class FakeContext:
         """Return what a worker's context would return for this job."""
         return f"{self.id}:{name}"
 
-    def save_artifact(self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None) -> uuid.UUID:
+    def save_artifact(
+        self, name: str, file: BinaryIO | bytes | Path, *, keep: timedelta | None = None, most_bytes: int | None = None,
+    ) -> uuid.UUID:
         """Keep a file as a worker's context would, with nothing that could refuse it as stale: there is no fence."""
-        artifact = artifacts.save(name, file, job_id=self.id, keep=keep)
+        artifact = artifacts.save(name, file, job_id=self.id, keep=keep, most_bytes=most_bytes)
         self.saved[artifact.name] = artifact.id
         return artifact.id
 

@@ -110,6 +110,7 @@ LOGIN_URL = "/admin/login/"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [ROOT / "platform" / "config" / "static"]
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -207,6 +208,7 @@ JOBS = Config(
     artifact_max_bytes=ENV.ARTIFACT_MAX_BYTES,
     artifacts_per_job=ENV.ARTIFACTS_PER_JOB,
     artifact_keep=timedelta(days=ENV.ARTIFACT_KEEP_DAYS),
+    report_max_bytes=ENV.REPORT_MAX_BYTES,
 )
 
 # Pictures

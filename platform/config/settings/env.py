@@ -114,6 +114,7 @@ class Environment(BaseModel):
     ARTIFACT_MAX_BYTES: int = Field(50 * 1024 * 1024, ge=1, le=5 * 1024**3)
     ARTIFACTS_PER_JOB: int = Field(100, ge=1, le=10_000)
     ARTIFACT_KEEP_DAYS: int = Field(7, ge=1, le=3650)
+    REPORT_MAX_BYTES: int = Field(512 * 1024 * 1024, ge=1, le=5 * 1024**3)
     IMAGE_MAX_PIXELS: int = Field(50_000_000, ge=1_000_000, le=89_000_000)   # above, Pillow warns by itself
     OUTGOING_ALLOW_PRIVATE: bool | None = None
     EMAIL_URL: Annotated[str, AfterValidator(_relay)] = ""

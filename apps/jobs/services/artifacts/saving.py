@@ -26,27 +26,32 @@ LONGEST_KEEPING = timedelta(days=3650)
 
 def save(
     name: str, file: BinaryIO | bytes | Path, *, job_id: uuid.UUID | None = None, keep: timedelta | None = None,
+    most_bytes: int | None = None,
 ) -> Artifact:
-    """Save a file, and return its row; `keep` is how long, else the setting says.
+    """Save a file, and return its row; `keep` is how long, `most_bytes` how large it may be, else the settings say.
 
     The name is cleaned (see `naming`), the content type told by the content. An artifact of the same job and name keeps
     its id and gets the new file. Raise `InvalidArtifact` for what breaks a limit, `ArtifactsUnavailable` for a storage
     that fails; then nothing is kept. Inside a transaction the row comes with its commit.
     """
-    return _Saving(naming.clean(name), job_id=job_id, fence=None, keep=keep).save(file)
+    return _Saving(naming.clean(name), job_id=job_id, fence=None, keep=keep, most=most_bytes).save(file)
 
 
 def save_in_attempt(
     name: str, file: BinaryIO | bytes | Path, *, job_id: uuid.UUID, fence: int, keep: timedelta | None = None,
+    most_bytes: int | None = None,
 ) -> Artifact:
     """Save a file of an attempt that holds its job; raise `Fenced` when it does not, and keep nothing."""
-    return _Saving(naming.clean(name), job_id=job_id, fence=fence, keep=keep).save(file)
+    return _Saving(naming.clean(name), job_id=job_id, fence=fence, keep=keep, most=most_bytes).save(file)
 
 
 class _Saving:
-    def __init__(self, name: str, *, job_id: uuid.UUID | None, fence: int | None, keep: timedelta | None) -> None:
+    def __init__(
+        self, name: str, *, job_id: uuid.UUID | None, fence: int | None, keep: timedelta | None, most: int | None,
+    ) -> None:
         self._name, self._job_id, self._fence = name, job_id, fence
         self._keep = config().artifact_keep if keep is None else keep
+        self._most = config().artifact_max_bytes if most is None else most
         if not timedelta(0) < self._keep <= LONGEST_KEEPING:
             raise InvalidArtifact("/keep", "must be above 0 and at most ten years")
         self._path = files.new_path()
@@ -56,7 +61,7 @@ class _Saving:
         LooseFile.objects.create(path=self._path, delete_after=Now() + LONGEST_SAVING)
         try:
             with source(content) as stream:
-                measured = Measured(stream, most=config().artifact_max_bytes)
+                measured = Measured(stream, most=self._most)
                 self._write(measured)
         except BaseException:   # also a process that is being ended
             self._take_back()

@@ -41,7 +41,7 @@ def generate(job: Context, payload: ReportRequest) -> Outcome | JSON:
         except (ReportTooLarge, ReportTooSlow) as exc:
             return Discard(reason=str(exc), error=type(exc).__name__)
         size = path.stat().st_size
-        artifact = job.save_artifact(path.name, path)
+        artifact = job.save_artifact(path.name, path, most_bytes=config().report_max_bytes)
     detail = document.tables[-1]
     job.logger.info("report.made", report=payload.report, format=payload.format, rows=detail.rows, bytes=size)
     return {
@@ -78,7 +78,7 @@ def _read(payload: ReportRequest, folder: Path, pace: Pace) -> Document:
 def _written(document: Document, path: Path, form: str, pace: Pace) -> int:
     tables = document.tables[-1:] if form == "csv" else document.tables
     pace.begin(f"writing {form}", total=sum(table.rows for table in tables))
-    with path.open("wb") as file, Sink(file, pace.check, most_bytes=config().artifact_max_bytes) as sink:
+    with path.open("wb") as file, Sink(file, pace.check, most_bytes=config().report_max_bytes) as sink:
         match form:
             case "csv":
                 return csv_file.write(document, sink, pace)

@@ -1,5 +1,6 @@
 """A report as PDF: what it shows, its charts, and of each table as much as somebody reads on paper."""
 
+from contextlib import closing
 from itertools import chain, islice
 
 from apps.jobs.types.report.document import Document
@@ -15,17 +16,17 @@ def write(document: Document, file: Sink, pace: Pace) -> int:
     from apps.jobs.types.report.pdf_data import collected  # noqa: PLC0415  as below
     from apps.jobs.types.report.pdf_table import Paper  # noqa: PLC0415  fonts and pictures: 20 MiB for whoever needs them
 
-    paper = Paper(document)
-    paper.heading()
-    for table in document.tables:
-        paper.charts(collected(table, pace.check))
-        grid = paper.table(table.name, table.columns)
-        for row in islice(chain.from_iterable(table.batches()), MOST_ROWS):
-            paper.row(grid, row)
-            pace.step(1)
-        paper.remark(_rest(table))
-        pace.step(left_out(table))
-    file.write(paper.page.output())
+    with closing(Paper(document)) as paper:
+        paper.heading()
+        for table in document.tables:
+            paper.charts(collected(table, pace.check))
+            grid = paper.table(table.name, table.columns)
+            for row in islice(chain.from_iterable(table.batches()), MOST_ROWS):
+                paper.row(grid, row)
+                pace.step(1)
+            paper.remark(_rest(table))
+            pace.step(left_out(table))
+        file.write(paper.page.output())
     return sum(map(left_out, document.tables))
 
 

@@ -2,9 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
 FONT = Path(__file__).with_name("fonts") / "DejaVuSans.ttf"
 FAMILY = "DejaVu"
@@ -29,13 +30,18 @@ class Page(FPDF):
         self.set_lang("en")
         self.set_creator("Latchwork")
         self._footing = title
-        self._known: Any = self.fonts[FAMILY.lower()].cmap  # type: ignore[union-attr]  # a font from a file
+        self._font = cast("TTFFont", self.fonts[FAMILY.lower()])   # from a file: it knows its characters
+        self._known = self._font.cmap
         self._widths: dict[str, float] = {}
         self.add_page()
 
     def footer(self) -> None:
         """Write the page's number; called by the library."""
         self.write_at(MARGIN, self.h - 6, f"{self._footing} · page {self.page_no()}", size=6.5, colour=FAINT)
+
+    def close(self) -> None:
+        """Close the font's file, which the library leaves open."""
+        self._font.ttfont.close()
 
     @property
     def bottom(self) -> float:

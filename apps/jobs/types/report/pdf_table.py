@@ -26,6 +26,10 @@ class Paper:
         self._document = document
         self._y = MARGIN
 
+    def close(self) -> None:
+        """Let go of what the page holds; call it when the document is written, or is not to be."""
+        self.page.close()
+
     def heading(self) -> None:
         """Write the title and what the reader must know."""
         self.page.write_at(MARGIN, self._y + 5, self._document.title, size=15)

@@ -13,31 +13,39 @@ class Sink(io.RawIOBase):
     def __init__(self, file: IO[bytes], check: Callable[[], None], *, most_bytes: int) -> None:
         self._file, self._check, self._most = file, check, most_bytes
         self._failed = False
+        self._place = 0
 
     def write(self, data: object) -> int:
-        size = self._file.write(data)  # type: ignore[call-overload]
-        if not self._failed:   # once: a library that is being thrown away still writes its last words
-            try:
-                self._heed()
-            except BaseException:
-                self._failed = True
-                raise
-        return int(size)
+        """Write; raise what ends the report, once: a library that is being thrown away still writes its last words."""
+        if self._failed:
+            lost = memoryview(data).nbytes  # type: ignore[arg-type]  # any buffer, as files take it
+            self._place += lost
+            return lost
+        size: int = self._file.write(data)  # type: ignore[call-overload]  # as above
+        try:
+            self._heed()
+        except BaseException:
+            self._place, self._failed = self._file.tell(), True
+            raise
+        return size
 
     def _heed(self) -> None:
         self._check()
         if self._file.tell() > self._most:
-            fix = ", take xlsx, which is compressed, or raise ARTIFACT_MAX_BYTES"
+            fix = ", take xlsx, which is compressed, or raise REPORT_MAX_BYTES"
             raise ReportTooLarge(f"the file has more than {self._most} bytes", fix=fix)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if self._failed:   # a file may be closed by now; what follows goes nowhere
+            self._place = offset
+            return offset
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._place if self._failed else self._file.tell()
 
     def flush(self) -> None:
-        if not self._file.closed:
+        if not self._failed and not self._file.closed:
             self._file.flush()
 
     def readable(self) -> bool:
