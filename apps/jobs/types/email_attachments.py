@@ -60,4 +60,4 @@ def _content(number: int, artifact_id: uuid.UUID) -> Attachment:
     except UnknownArtifact as exc:
         raise AttachmentMissing(number, str(exc)) from exc
     with opened.file as file:
-        return Attachment(opened.artifact.name, opened.artifact.content_type, file.read())
+        return Attachment.of(opened.artifact.name, opened.artifact.content_type, file)

@@ -1,12 +1,13 @@
 """A mail as it goes over the wire: fields that cannot break out of their lines, and files that arrive byte for byte."""
 
+import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email import encoders
 from email.mime.base import MIMEBase
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import IO, Self
 
 from django.core.mail import EmailMultiAlternatives
 
@@ -15,6 +16,7 @@ from core.mail.mailbox import Mailbox, breaking
 CONTENT_TYPE = re.compile(r"([a-z0-9][a-z0-9!#$&^_.+-]{0,63})/([a-z0-9][a-z0-9!#$&^_.+-]{0,126})")
 NESTED = ("message", "multipart")   # may not be in base64 (RFC 2046), and a reader would open them as part of the mail
 ANY = ("application", "octet-stream")
+PIECE, LINE = 256 * 1024, 57   # bytes that are read at once, and that a line of base64 holds
 LONGEST_NAME = 240   # bytes in UTF-8: encoded, and with all that goes around it, a line stays below 998
 
 
@@ -28,7 +30,12 @@ class Attachment:
 
     name: str
     content_type: str
-    content: bytes = field(repr=False)
+    encoded: str = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, content_type: str, file: IO[bytes]) -> Self:
+        """Read a file to its end, piece by piece, because it is never needed as it is."""
+        return cls(name, content_type, "".join(_encoded(file)))
 
     def part(self) -> MIMEBase:
         """Return it as a part of a mail; raise `UnsafeName` for a name that is more than a name."""
@@ -37,8 +44,8 @@ class Attachment:
         known = CONTENT_TYPE.fullmatch(self.content_type.partition(";")[0].strip().lower())
         main, sub = ANY if known is None or known[1] in NESTED else (known[1], known[2])
         part = MIMEBase(main, sub)
-        part.set_payload(self.content)
-        encoders.encode_base64(part)
+        part.set_payload(self.encoded)
+        part["Content-Transfer-Encoding"] = "base64"
         name = _shortened(self.name)
         part.add_header("Content-Disposition", "attachment", filename=name if name.isascii() else ("utf-8", "", name))
         return part
@@ -116,6 +123,16 @@ class Message(EmailMultiAlternatives):
         """Return the bytes that are sent: made once, because each making has other boundaries and costs the files' size."""
         made: bytes = self.message().as_bytes(linesep="\r\n")
         return made
+
+
+def _encoded(file: IO[bytes]) -> Iterator[str]:
+    rest = b""
+    while piece := file.read(PIECE):   # which may be shorter than asked for: only whole lines go on
+        rest += piece
+        whole = len(rest) - len(rest) % LINE
+        yield base64.encodebytes(rest[:whole]).decode("ascii")
+        rest = rest[whole:]
+    yield base64.encodebytes(rest).decode("ascii")
 
 
 def _shortened(name: str) -> str:

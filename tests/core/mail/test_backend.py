@@ -1,5 +1,6 @@
 """Lines to real servers: TLS, log-ins, and what is never said in clear."""
 
+import io
 import subprocess
 
 import pytest
@@ -126,18 +127,18 @@ def test_a_mail_goes_to_those_alone_whom_its_letter_names_last():
     ("", "application/octet-stream"),
 ])
 def test_a_content_type_is_one_or_none(content_type, sent):
-    assert sent == Attachment("a", content_type, b"1").part()["Content-Type"]
+    assert sent == Attachment.of("a", content_type, io.BytesIO(b"1")).part()["Content-Type"]
 
 
 @pytest.mark.parametrize("name", ["a\r\nX: y", "a\nb", "a\u2028b", "=?utf-8?q?=0A?=", "\x00"])
 def test_a_name_that_is_more_than_a_name_is_refused(name):
     with pytest.raises(UnsafeName):
-        Attachment(name, "text/plain", b"1").part()
+        Attachment.of(name, "text/plain", io.BytesIO(b"1")).part()
 
 
 @pytest.mark.parametrize(("name", "ending"), [("日" * 200 + ".xlsx", ".xlsx"), ("x" * 300, "x"), ("a." + "y" * 300, "y"), ("/etc/passwd", "passwd")])
 def test_a_long_name_keeps_its_end_and_its_line_a_length_that_servers_take(name, ending):
-    message = letter(attachments=[Attachment(name, "text/plain", b"1")])
+    message = letter(attachments=[Attachment.of(name, "text/plain", io.BytesIO(b"1"))])
 
     assert max(len(line) for line in message.wire.split(b"\r\n")) <= 998
     assert message.message().get_payload()[1].get_filename().endswith(ending)

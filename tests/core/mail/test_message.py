@@ -1,5 +1,6 @@
 """Whatever is accepted stays in its field: the mail has the headers that were asked for, and no other."""
 
+import io
 from email import message_from_bytes
 from email.header import decode_header, make_header
 
@@ -19,7 +20,7 @@ OURS = ["Content-Type", "MIME-Version", "Subject", "From", "To", "Date", "Messag
 
 def written(**more):
     given_by_all = {"message_id": "<1@example.com>", "sender": Mailbox("shop@example.com"), "to": [Mailbox("ada@example.com")],
-                    "subject": "x", "text": "body", "attachments": [Attachment("a", "text/plain", b"1")]}
+                    "subject": "x", "text": "body", "attachments": [Attachment.of("a", "text/plain", io.BytesIO(b"1"))]}
     return message_from_bytes(Message(Letter(**{**given_by_all, **more})).wire)
 
 
@@ -64,7 +65,7 @@ def test_a_header_is_one_header_or_is_refused(name, value):
 @given(NASTY)
 def test_a_name_of_a_file_is_one_parameter_or_is_refused(name):
     try:
-        message = written(attachments=[Attachment(name, "text/plain", b"content")])
+        message = written(attachments=[Attachment.of(name, "text/plain", io.BytesIO(b"content"))])
     except UnsafeName:
         return
     part = message.get_payload()[1]
@@ -80,3 +81,15 @@ def test_a_text_is_the_body_and_nothing_else(text):
 
     assert OURS == message.keys()
     assert 2 == len(message.get_payload())
+
+
+@given(st.binary(max_size=500), st.integers(1, 100))
+def test_a_file_that_comes_in_short_pieces_arrives_whole(content, size):
+    class Slow(io.BytesIO):
+        def read(self, _=-1):
+            return super().read(size)
+
+    part = Attachment.of("a", "text/plain", Slow(content)).part()
+
+    assert content == part.get_payload(decode=True)
+    assert 76 >= max(len(line) for line in part.get_payload().split("\n"))
