@@ -1,6 +1,7 @@
-"""One file in a multipart body: streamed to a temporary file, within its limit, and refused unless it came whole.
+"""One file in a multipart body: streamed to a temporary file, within a limit, and refused unless it came whole.
 
-Django's reader takes a body that ends early for a whole one, and knows no limit for files; both are added here.
+Django's reader takes a body that ends early for a whole one, and knows no limit for files; both are added here. The limit
+is the body's: whoever keeps the file counts its bytes.
 """
 
 from collections.abc import Mapping
@@ -46,9 +47,7 @@ class OneFileParser(BaseParser):
         length = int(meta.get("CONTENT_LENGTH") or 0)
         if length > most + FRAME:
             raise _too_large(most)
-        handlers: list[FileUploadHandler] = [
-            _Limit(most), MemoryFileUploadHandler(request), TemporaryFileUploadHandler(request),
-        ]
+        handlers: list[FileUploadHandler] = [MemoryFileUploadHandler(request), TemporaryFileUploadHandler(request)]
         try:
             _, options = parse_header_parameters(media_type or "")
             body = _Watched(stream, ending=f"--{options.get('boundary', '')}--".encode("ascii", "replace"))
@@ -61,9 +60,6 @@ class OneFileParser(BaseParser):
         except UnreadablePostError as exc:
             _close(handlers)
             raise _malformed("it ended early, because the connection did") from exc
-        except Problem:
-            _close(handlers)
-            raise
         if body.count < length:
             _close_all(found[1])
             raise _malformed(f"it ended after {body.count} of the {length} bytes that Content-Length announced")
@@ -111,24 +107,6 @@ class _Watched:
         self.ended = self.ended or self._ending in seen
         self._tail = seen[-len(self._ending):]
         return chunk
-
-
-class _Limit(FileUploadHandler):
-    """Ends an upload at the first byte too many."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-        self._count = 0
-
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:  # noqa: ARG002  Django's interface
-        self._count += len(raw_data)
-        if self._count > self._most:
-            raise _too_large(self._most)
-        return raw_data
-
-    def file_complete(self, file_size: int) -> None:
-        """Leave the file to the next handler."""
 
 
 def _close(handlers: list[FileUploadHandler]) -> None:

@@ -233,6 +233,13 @@ def test_a_truncated_upload_is_refused_wherever_it_was_cut(operator, length, ann
     assert (stored(), Artifact.objects.count()) == (before, 0)
 
 
+def test_an_upload_whose_connection_ends_behind_its_last_boundary_is_not_whole_either(operator, before):
+    response = stream(operator, io.BytesIO(WHOLE), announced=len(WHOLE) + 10)
+
+    assert (response.status_code, stored()) == (400, before)
+    assert f"ended after {len(WHOLE)} of the {len(WHOLE) + 10} bytes" in response.json()["detail"]
+
+
 def test_the_same_upload_that_is_not_cut_is_kept(operator):
     response = stream(operator, io.BytesIO(WHOLE), announced=len(WHOLE))
 

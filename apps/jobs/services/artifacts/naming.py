@@ -5,8 +5,6 @@ import unicodedata
 MOST_BYTES = 255     # what common file systems take
 MOST_SUFFIX = 20
 NAMELESS = "artifact"
-# Marks that turn the direction of writing: with them "gpj.exe" is shown as "exe.jpg".
-TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 JOINERS = frozenset("\u200c\u200d")   # without them several scripts are misspelt
 
 
@@ -24,8 +22,9 @@ def clean(name: str) -> str:
 def _may_stand(letter: str) -> bool:
     if letter in JOINERS or letter == " ":
         return True
-    # Control, format, surrogate and unassigned characters, separators of lines and paragraphs.
-    return letter not in TURNING and unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
+    # Control, format, surrogate and unassigned characters, separators of lines and paragraphs. Among the format characters
+    # are the marks that turn the direction of writing: with them "gpj.exe" is shown as "exe.jpg".
+    return unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 
 
 def _short(name: str) -> str:
