@@ -16,6 +16,7 @@ AHEAD_SECONDS = 0.05     # of work per slot that lie here claimed, besides what 
 AHEAD_MOST = 600         # rows per slot, however short they are: a few hand-overs last longer than a commit
 LOOK_SECONDS = 2.0       # between two looks of an idle worker
 FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
+FULL_REST = 4            # times as long as such a look took: it reads what died, while a transaction holds back vacuum
 RUNG_SECONDS = 0.2       # the same when a ticket came in busy mode
 PATIENCE_SECONDS = 1.0   # without an ending in full slots: the work is long, leave the rest to others
 
@@ -23,12 +24,12 @@ PATIENCE_SECONDS = 1.0   # without an ending in full slots: the work is long, le
 class Line:
     """A queue as this worker sees it. Busy: the last fetch came back full, so more is ready, and no message is needed."""
 
-    __slots__ = ("busy", "full_at", "looked_at", "position", "queue", "rung")
+    __slots__ = ("busy", "full_at", "full_seconds", "looked_at", "position", "queue", "rung")
 
     def __init__(self, queue: str) -> None:
         self.queue, self.busy, self.rung = queue, False, True
         self.position: Position = HEAD
-        self.looked_at = self.full_at = 0.0
+        self.looked_at = self.full_at = self.full_seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ class Stock:
         if not due:
             return None
         line = min(due, key=lambda each: each.looked_at)   # queues take turns
-        patience = RUNG_SECONDS if line.rung else FULL_SECONDS
+        patience = max(RUNG_SECONDS if line.rung else FULL_SECONDS, FULL_REST * line.full_seconds)
         full = not line.busy or now - line.full_at > patience
         if full:
             line.full_at = now
@@ -123,7 +124,10 @@ class Stock:
     def answered(self, fetch: Fetch, rows: list[Claim]) -> None:
         """Take the rows of a fetch. A full one means that more is ready; a short one, from the head, that none is."""
         self.asked, line = None, fetch.line
-        self._trip += 0.2 * (time.monotonic() - fetch.asked_at - self._trip)
+        trip = time.monotonic() - fetch.asked_at
+        self._trip += 0.2 * (trip - self._trip)
+        if fetch.after is HEAD:
+            line.full_seconds = trip
         line.busy = len(rows) >= fetch.limit
         if rows:
             line.position = rows[-1].position

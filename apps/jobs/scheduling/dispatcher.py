@@ -35,6 +35,7 @@ SLICE = 0.1    # of a pause: how soon a thread hears that it shall stop
 EARLY = 0.05   # what is nearly due is done in this look, so that all duties share their looks
 RACE = 0.02    # a row that became due between two statements of one look is not held by anybody
 HAIR = 0.0003
+NEGLECTED_REST = 20   # times as long as the look took
 
 
 log = structlog.get_logger(__name__)
@@ -96,7 +97,9 @@ class Dispatcher:
         now, ready = self._clock(), Counter[str]()
         if self._is_time("rescue", now, self.config.rescue_seconds):
             self._rescue(ready)
-        wait = self._move(ready, neglected=self._is_time("neglected", now, self.config.neglected_seconds))
+        if self._is_time("neglected", now, self.config.neglected_seconds):   # before others become ready, who are not yet
+            self._ring_neglected()
+        wait = self._move(ready)
         if self._is_time("sign", now, self.config.sign_seconds):   # alone: whoever holds that row holds up no job
             presence.sign(self._execute, name=self.config.duty, by=self.config.by)
         if self._is_time("chores", now, self.config.chores_seconds):
@@ -194,17 +197,26 @@ class Dispatcher:
             self._execute, rescue_cap=self.config.rescue_cap, limit=self.config.batch, error=LOST,
         )
 
-    def _move(self, ready: Counter[str], *, neglected: bool) -> float:
+    def _ring_neglected(self) -> None:
+        """Ring for queues that nobody drains; a transaction of its own, and a small part of the time, however long it takes.
+
+        Where some transaction holds back vacuum, it reads every row that has left the queue since.
+        """
+        since = self._clock()
+        try:
+            for queue in due.neglected(self._execute).get():
+                publishing.ring(queue, count=self.config.tickets)
+        except pg.QueryCanceled:   # idle workers look too
+            log.warning("dispatcher.cannot_look", why="the queue's index is full of dead rows: does a transaction stay open?")
+        over = self._clock()
+        self._next["neglected"] = max(self._next["neglected"], over + NEGLECTED_REST * (over - since))
+
+    def _move(self, ready: Counter[str]) -> float:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""
         over = self._clock() + self.config.due_budget_seconds
-        waiting: Reply[list[str]] | None = None
         with self._connected().pipeline():
-            if neglected:   # before others become ready, who have not been neglected yet
-                waiting = due.neglected(self._execute)
             reply = due.move(self._execute, limit=self.config.batch)
             ahead = due.outlook(self._execute)
-        for queue in waiting.get() if waiting else ():
-            publishing.ring(queue, count=self.config.tickets)
         while True:
             moved, outlook = reply.get(), ahead.get()
             metrics.moved(sum(moved.values()))

@@ -12,6 +12,7 @@ from apps.jobs.engine.stock import (
     AHEAD_MOST,
     AHEAD_SECONDS,
     ALONE_SECONDS,
+    FULL_REST,
     FULL_SECONDS,
     LOOK_SECONDS,
     MOST,
@@ -108,6 +109,22 @@ def test_a_busy_line_is_looked_at_from_the_head_each_second(stock, clock):
     clock.value += FULL_SECONDS + 0.01
 
     assert HEAD == ask(stock).after
+
+
+def test_looks_from_the_head_that_take_long_are_made_seldom(stock, clock):
+    """A transaction that holds back vacuum makes each of them read what has left the queue since."""
+    first = ask(stock)
+    clock.value += 2.0
+    stock.answered(first, rows(first.limit))
+    after = []
+    for _ in range(2):
+        stock.rows.clear()
+        clock.value += FULL_REST * 2.0 / 2
+        asked = ask(stock)
+        after.append(asked.after is HEAD)
+        stock.answered(asked, rows(asked.limit))
+
+    assert [False, True] == after
 
 
 def test_a_ring_makes_a_busy_line_look_at_the_head_sooner_but_not_each_time(stock, clock):

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -246,6 +247,33 @@ def test_a_queue_whose_rows_are_fresh_is_not_rung_again(dispatcher, tickets):
     dispatcher.look()
 
     assert 0 == tickets("mail")
+
+
+def test_a_look_at_neglected_queues_that_never_ends_holds_up_no_due_job(dispatcher, monkeypatch):
+    """As when a transaction has held back vacuum for hours."""
+    dispatcher.look()
+    dispatcher.dispatcher._connection.execute("SET statement_timeout = 50")
+    monkeypatch.setattr(due, "_NEGLECTED", "SELECT pg_sleep(60)::text")
+    job_id = overdue()
+    dispatcher.look()
+
+    assert [Status.QUEUED] == statuses(job_id)
+
+
+def test_a_look_at_neglected_queues_takes_a_small_part_of_the_time(make_dispatcher, monkeypatch):
+    watched = make_dispatcher()
+    asked = []
+
+    def slow(_execute):
+        asked.append(watched.clock.now)
+        watched.clock.now += 3.0
+        return SimpleNamespace(get=list)
+
+    monkeypatch.setattr(due, "neglected", slow)
+    for _ in range(130):
+        watched.look()
+
+    assert 3 == len(asked), asked
 
 
 def test_a_paused_queue_is_never_rung_for(dispatcher, tickets):
