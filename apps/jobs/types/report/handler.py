@@ -58,6 +58,8 @@ def _read(payload: ReportRequest, folder: Path, pace: Pace) -> Document:
     spools = []
     with snapshot(pace.check) as moment:
         tables = kind.build(moment, asked)
+        if not tables or len({table.name for table in tables}) != len(tables):
+            raise ValueError(f"report {kind.name}: return tables, each with a name of its own")
         for number, table in enumerate(tables[-1:] if payload.format == "csv" else tables):
             pace.begin(f"reading {table.name}")
             spools.append(Spool.filled(folder / f"{number}.rows", table, pace))

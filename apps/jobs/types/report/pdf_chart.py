@@ -8,7 +8,8 @@ from itertools import pairwise
 from apps.jobs.types.report.pdf_data import BarData, LineData
 from apps.jobs.types.report.pdf_page import FAINT, INK, LINE, PALETTE, Page
 
-WIDTH, HEIGHT, GAP = 132.0, 56.0, 6.0
+WIDTH, HEIGHT, GAP = 132.0, 49.0, 6.0
+TOP, BAR = 7.0, 4.6
 SMALL, TITLE = 6.0, 8.5
 LABELS = 44.0   # of a bar chart's width
 STEPS = 4
@@ -21,9 +22,15 @@ def draw(page: Page, data: BarData | LineData, *, x: float, y: float, shown: Sho
     """Draw a chart whose upper left corner is at x and y; `shown` says how a moment is written."""
     page.write_at(x, y + 4, data.chart.title, size=TITLE)
     if isinstance(data, BarData):
-        _bars(page, data.largest(), x=x, y=y + 7)
+        _bars(page, data.largest(), x=x, y=y + TOP)
     else:
-        _lines(page, data.largest(), x=x, y=y + 7, shown=shown)
+        _lines(page, data.largest(), x=x, y=y + TOP, shown=shown)
+
+
+def height(data: BarData | LineData) -> float:
+    """Return how much room a chart takes, with the gap below."""
+    rows = len(data.largest()) * BAR if isinstance(data, BarData) else HEIGHT
+    return max(rows, 4 * BAR) + TOP + GAP
 
 
 def number(value: float) -> str:
@@ -47,7 +54,7 @@ def _bars(page: Page, bars: Sequence[tuple[str, float]], *, x: float, y: float) 
     room = WIDTH - LABELS - 18
     page.set_fill_color(*PALETTE[0])
     for place, (label, value) in enumerate(bars):
-        top = y + place * 4.6
+        top = y + place * BAR
         text = page.fitted(label, width=LABELS - 2, size=SMALL, lines=1)[0]
         page.write_at(x, top + 2.7, text, size=SMALL)
         page.rect(x + LABELS, top, max(value / most * room, 0.2), 3.4, style="F")
@@ -58,7 +65,7 @@ def _lines(page: Page, series: Sequence[tuple[str, list[tuple[datetime, float]]]
     if not series:
         page.write_at(x, y + 6, EMPTY, size=SMALL, colour=FAINT)
         return
-    left, right, top, bottom = x + 14, x + WIDTH - 4, y + 1, y + HEIGHT - 20
+    left, right, top, bottom = x + 14, x + WIDTH - 4, y + 1, y + HEIGHT - 13
     moments = [at for _, points in series for at, _ in points]
     first, last = min(moments), max(moments)
     most = ceiling(max(value for _, points in series for _, value in points))

@@ -50,9 +50,11 @@ class Page(FPDF):
     def write_at(self, x: float, y: float, text: str, *, size: float, colour: tuple[int, int, int] = INK, right: bool = False) -> None:
         """Write one line whose baseline is `y`, from `x` on or up to it."""
         text = self.drawable(text)
-        self.set_font(FAMILY, size=size)
+        if right:
+            x -= self.width(text, size=size)
+        self.set_font(FAMILY, size=size)   # after measuring, which sets another size
         self.set_text_color(*colour)
-        self.text(x - self.width(text, size=size) if right else x, y, text)
+        self.text(x, y, text)
 
     def drawable(self, text: str) -> str:
         """Return a text as one line, with a mark in place of what the font does not have."""

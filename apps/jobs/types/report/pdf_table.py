@@ -15,7 +15,6 @@ LARGEST, SMALLEST = 7.5, 4.5
 EM = 0.65        # the width of a digit or a hexadecimal letter, in the font's size
 PADDING = 0.8
 LINES = 3        # of a cell
-BLOCK = pdf_chart.HEIGHT + pdf_chart.GAP
 
 
 class Paper:
@@ -44,15 +43,13 @@ class Paper:
 
     def charts(self, charts: Sequence[BarData | LineData]) -> None:
         """Draw charts, two beside each other."""
-        for number, data in enumerate(charts):
-            column = number % 2
-            if column == 0:
-                self._need(BLOCK)
-            pdf_chart.draw(
-                self.page, data, x=MARGIN + column * (pdf_chart.WIDTH + pdf_chart.GAP), y=self._y, shown=self._minute,
-            )
-            if column == 1 or number == len(charts) - 1:
-                self._y += BLOCK
+        for pair in (charts[number:number + 2] for number in range(0, len(charts), 2)):
+            height = max(map(pdf_chart.height, pair))
+            self._need(height)
+            for column, data in enumerate(pair):
+                x = MARGIN + column * (pdf_chart.WIDTH + pdf_chart.GAP)
+                pdf_chart.draw(self.page, data, x=x, y=self._y, shown=self._minute)
+            self._y += height
 
     def table(self, name: str, columns: Sequence[Column]) -> "Grid":
         """Begin a table."""

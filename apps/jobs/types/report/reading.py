@@ -56,7 +56,7 @@ class Snapshot:
         self._cursors += 1
         text = sql.SQL(query)   # the queries of reports are code, and values come as parameters
         with self._watch.over("an answer of the database"), self._connection.cursor(f"report_{self._cursors}") as cursor:
-            cursor.execute(text, params)
+            cursor.execute(text, params or None)
             while batch := cursor.fetchmany(BATCH):
                 self._watch.heed()
                 if clock.elapsed() > self._ends:

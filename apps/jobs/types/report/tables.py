@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")   # a sheet's name too, of which XLSX allows 31 characters
+TAKEN = ("about", "history")   # a sheet of ours, and one of Excel's
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Table:
     charts: Sequence[Chart] = ()
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name for a table: a letter, then letters, digits, _, all lower-case, 31 at most")
+        if not NAME.fullmatch(self.name) or self.name in TAKEN:
+            raise ValueError(f"{self.name!r} is no name for a table: a letter, then letters, digits, _, all lower-case, 31 at most, not about or history")
         names = self.names
         if not names or len(set(names)) != len(names):
             raise ValueError(f"table {self.name}: give it columns, each with a name of its own")

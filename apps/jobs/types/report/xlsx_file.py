@@ -50,7 +50,7 @@ class Styles:
     def moment(self, at: datetime) -> tuple[datetime, Any]:
         """Return what the clocks of the report's zone show, and the format that adds how far they are from UTC."""
         local = self._document.local(at)
-        offset = local.isoformat()[-6:]
+        offset = local.isoformat(timespec="seconds")[19:]
         if offset not in self._moments:
             self._moments[offset] = self._book.add_format({"num_format": f'yyyy-mm-dd hh:mm:ss.000" {offset}"'})
         return local.replace(tzinfo=None), self._moments[offset]

@@ -213,6 +213,7 @@ def test_a_wrong_registration_is_refused(options, says):
 
 @pytest.mark.parametrize(("options", "says"), [
     ({"name": "No Name"}, "is no name for a table"),
+    ({"name": "about"}, "is no name for a table"),
     ({"columns": []}, "give it columns"),
     ({"columns": [Column("a"), Column("a")]}, "each with a name of its own"),
     ({"charts": [Bars(title="", label=("b",), value="a")]}, "a chart names 'b', which is no column; there are a"),
@@ -222,16 +223,32 @@ def test_a_wrong_table_is_refused(options, says):
         Table(**{"name": "rows", "columns": [Column("a")], "rows": [], **options})
 
 
-def test_a_row_of_another_length_is_a_mistake_that_is_told():
-    @report("crooked", title="Crooked")
-    def crooked(snapshot, asked):
-        return [Table(name="rows", columns=[Column("a")], rows=[(1, 2)])]
+def rows_of(name, *rows):
+    return Table(name=name, columns=[Column("a")], rows=rows)
 
+
+@pytest.mark.parametrize(("tables", "says"), [
+    ([rows_of("rows", (1, 2))], "table rows: a row has 2 values for 1 columns"),
+    ([], "report crooked: return tables"),
+    ([rows_of("same", [1]), rows_of("same", [2])], "each with a name of its own"),
+])   # fmt: skip
+def test_a_mistake_of_a_reports_author_is_told(tables, says):
+    report("crooked", title="Crooked")(lambda snapshot, asked: tables)
     try:
-        with pytest.raises(ValueError, match="table rows: a row has 2 values for 1 columns"):
+        with pytest.raises(ValueError, match=says):
             make("crooked", "csv")
     finally:
         del reports._reports["crooked"]
+
+
+def test_a_query_without_parameters_may_hold_a_percent_sign():
+    report("like", title="Like")(lambda snapshot, asked: [
+        Table(name="rows", columns=[Column("a")], rows=snapshot.rows("SELECT 'x' WHERE 'ab' LIKE 'a%'")),
+    ])   # fmt: skip
+    try:
+        assert [{"a": "x"}] == make("like", "csv").csv()
+    finally:
+        del reports._reports["like"]
 
 
 def test_a_stored_payload_that_no_longer_fits_ends_as_a_dead_letter_with_the_field():
