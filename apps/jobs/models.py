@@ -106,6 +106,7 @@ class JobAttempt(models.Model):
 
     class Meta:
         db_table = "job_attempt"
+        verbose_name = "attempt"
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "fence"], name="job_attempt_key")]
         indexes: ClassVar = [
             # What reports of failures read in order; other endings (a snooze, a stop) cost it nothing.
@@ -172,6 +173,7 @@ class StaleWrite(models.Model):
 
     class Meta:
         db_table = "job_stale_write"
+        verbose_name_plural = "stale ledger"
 
     def __str__(self) -> str:
         return f"{self.job_id} under {self.fence}: {self.outcome}"
@@ -238,6 +240,7 @@ class Bulk(models.Model):
 
     class Meta:
         db_table = "job_bulk"
+        verbose_name = "bulk action"
 
     def __str__(self) -> str:
         return f"{self.action} all that match"

@@ -20,6 +20,7 @@ from apps.jobs.models import UNUSUAL, Job
 from core.windows import Walk, by_index
 
 FEW = 2_000         # so many rows are sorted rather than read in order
+NEWEST, OFTEN = 2_000, 20   # a tag that one of twenty new jobs has is common
 MOST_KINDS = 200    # pairs of type and queue that one list merges
 LIGHT = (
     "id", "type", "queue", "priority", "status", "attempt", "max_attempts", "run_at", "created_at", "started_at",
@@ -109,6 +110,8 @@ class Selection(pydantic.BaseModel):
         if self.worker is not None:   # no more than it has slots
             rows = Job.objects.filter(status=Status.RUNNING, worker_id=self.worker).order_by("worker_id")
         elif self.tag is not None:
+            if self._is_common():
+                return None
             rows = Job.objects.filter(tags__contains=[self.tag]).exclude(tags=[]).order_by()   # what the index says
         elif self.status == Status.QUEUED:
             queue = {"queue": self.queue} if self.queue is not None else {}
@@ -120,6 +123,12 @@ class Selection(pydantic.BaseModel):
         with by_index():
             ids = list(rows.values_list("id", flat=True)[: FEW + 1])
         return ids if len(ids) <= FEW else None
+
+    def _is_common(self) -> bool:
+        """Tell whether the newest jobs have the tag often: then its list in the index, which is read as a whole, is long."""
+        newest = Job.objects.order_by("-created_at", "-id").values_list("tags", flat=True)[:NEWEST]
+        with by_index():
+            return sum(self.tag in tags for tags in newest) * OFTEN > NEWEST
 
     def _within(self, rows: QuerySet[Job]) -> QuerySet[Job]:
         if self.created_after is not None:

@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
@@ -22,8 +23,10 @@ from core import clock
 from core.errors import PlatformError
 
 WINDOW = 20_000    # rows of an index that one statement reads
+FIRST_WINDOW = 1_000   # what is usual is found among few, and each further window is larger
 SECONDS = 0.2      # no further window is begun after that long
 ModelT = TypeVar("ModelT", bound=Model)
+_by_index: ContextVar[bool] = ContextVar("by_index", default=False)
 Place = tuple[Any, ...]
 """Where in the order something stands: the values of the order's fields."""
 
@@ -120,15 +123,16 @@ class Walk(Generic[ModelT]):
             found = list(self._merged([self._beyond(each, after, down=down) for each in self.sources], down=down, count=limit + 1))
             return self._span(found, limit=limit, edge=None)
         over = clock.elapsed() + seconds
-        found = []
+        found: list[ModelT] = []
+        size = min(FIRST_WINDOW, window)
         while True:
-            edge = self._edge(after, down=down, window=window)
+            edge = self._edge(after, down=down, window=size)
             within = [self._until(self._beyond(each, after, down=down), edge, down=down) for each in self.sources]
             kept = [each.filter(self.keep) for each in within]
             found += self._merged(kept, down=down, count=limit + 1 - len(found))
             if len(found) > limit or edge is None or clock.elapsed() > over:
                 return self._span(found, limit=limit, edge=edge)
-            after = edge
+            after, size = edge, min(4 * size, window)
 
     def _span(self, found: list[ModelT], *, limit: int, edge: Place | None) -> Span[ModelT]:
         if len(found) > limit:
@@ -179,11 +183,18 @@ def text_of(place: Place) -> str:
 @contextmanager
 def by_index() -> Iterator[None]:
     """Let no statement inside read a whole table where an index leads: the planner would, on the word of old statistics."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('enable_seqscan'), set_config('enable_seqscan', 'off', true)")
-        before = cursor.fetchone()[0]
+    if _by_index.get():
         yield
-        cursor.execute("SELECT set_config('enable_seqscan', %s, true)", [before])
+        return
+    inside = _by_index.set(True)
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('enable_seqscan'), set_config('enable_seqscan', 'off', true)")
+            before = cursor.fetchone()[0]
+            yield
+            cursor.execute("SELECT set_config('enable_seqscan', %s, true)", [before])
+    finally:
+        _by_index.reset(inside)
 
 
 def _compared(names: Sequence[str], values: Place, sign: str, *, also: Q | None = None) -> Q:

@@ -90,7 +90,7 @@ def _search(text: str) -> dict[str, Any]:
 
 @admin.register(Job)
 class JobAdmin(Looking):
-    list_display = ("name", "type", "status", "queue", "priority", "attempts", "created_at", "run_at", "worker", "labels")
+    list_display = ("name", "type", "status", "queue", "attempts", "created_at", "worker", "labels")
     list_filter = (
         choice("status", "status", statuses), choice("type", "type", types), choice("queue", "queue", queues),
         choice("tag", "tag", list), choice("worker", "worker", list), Moments,

@@ -33,7 +33,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'job_bulk',
+                'verbose_name': 'bulk action',
             },
+        ),
+        migrations.AlterModelOptions(
+            name='jobattempt',
+            options={'verbose_name': 'attempt'},
+        ),
+        migrations.AlterModelOptions(
+            name='stalewrite',
+            options={'verbose_name_plural': 'stale ledger'},
         ),
         AddIndexConcurrently(
             model_name='job',

@@ -72,7 +72,7 @@ def begin(action: str, selection: Selection, *, reason: str, bulk_id: uuid.UUID)
         msg = f"{action!r} is no action: known are {', '.join(ACTIONS)}"
         raise ValueError(msg)
     who = audit.current()
-    payload = {"action": action, "filter": selection.facts(), "by": who.name or who.key, "reason": reason}
+    payload = {"action": action, "filter": selection.facts(), "by": (who.name or who.key)[:200], "reason": reason}
     options = Options(
         job_id=bulk_id, unique_key=f"{TYPE}:{action}:{selection.digest()}", on_conflict="return_existing", tags=["bulk"],
     )

@@ -17,3 +17,4 @@ __all__ = ["AuditAdmin", "TokenAdmin"]
 admin.site.site_header = "Latchwork"
 admin.site.site_title = "Latchwork"
 admin.site.index_title = "What there is"
+admin.site.enable_nav_sidebar = False   # its width belongs to the lists; the start page leads everywhere

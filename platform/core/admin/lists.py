@@ -10,11 +10,12 @@ from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
 from core.admin.operations import Operating
 from core.admin.roles import may
 from core.api.roles import Role
-from core.windows import ForeignPlace, Place, Span, Walk, text_of
+from core.windows import ForeignPlace, Place, Span, Walk, by_index, text_of
 
 OLDER, NEWER = "after.", "before."
 
@@ -35,6 +36,10 @@ class KeyedList(ChangeList):
     """Django's list, with pages that begin at a row, in the one order that has an index, and without any count."""
 
     page: Page
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(request, *args)
+        self.title = str(capfirst(self.opts.verbose_name_plural))
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:  # noqa: ARG002  Django's interface
         """Read the filters; which rows they mean, the admin of the model says."""
@@ -71,7 +76,7 @@ class Looking(Operating, admin.ModelAdmin):  # type: ignore[type-arg]  # Django 
     change_form_template = "core/admin/detail.html"
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    list_per_page = 100
+    list_per_page = 50
     list_max_show_all = 0
     sortable_by = ()
     view_on_site = False
@@ -97,6 +102,10 @@ class Looking(Operating, admin.ModelAdmin):  # type: ignore[type-arg]  # Django 
             self.message_user(request, reason_of(exc), messages.WARNING)
             return Page(rows=[])
         return _page(walk, place, back=back, limit=self.list_per_page)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        with by_index():   # once for all statements of the filters and of the page
+            return super().get_changelist_instance(request)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002  Django's interface
         return KeyedList

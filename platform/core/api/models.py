@@ -21,6 +21,7 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = "API token"
         constraints: ClassVar = [
             models.CheckConstraint(name="api_token_role_is_known", condition=models.Q(role__in=Role.values)),
         ]

@@ -25,6 +25,7 @@ class AuditEntry(models.Model):
         db_table = "audit_entry"
         managed = False   # else `flush` would empty it, or rather fail to
         ordering: ClassVar = ["-id"]
+        verbose_name_plural = "audit"
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S}Z {self.actor} {self.action} {self.target}"
