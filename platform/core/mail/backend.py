@@ -13,6 +13,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
+from core import outgoing
 from core.mail.message import Message, Refusal
 from core.outgoing.connection import Line
 
@@ -40,7 +41,11 @@ class _Held(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connected: socket.socket = super()._get_socket(host, port, self._connect_seconds)   # type: ignore[misc]  # not in the stubs
         connected.settimeout(timeout)
-        self._line.hold(connected)
+        try:
+            self._line.hold(connected)
+        except BaseException:
+            connected.close()
+            raise
         return connected
 
 
@@ -85,7 +90,7 @@ class SmtpBackend(EmailBackend):
         timer.start()
         try:
             return super().send_messages(email_messages)
-        except (smtplib.SMTPServerDisconnected, OSError) as exc:
+        except (smtplib.SMTPServerDisconnected, OSError, outgoing.TimedOut) as exc:   # the last: over before it was connected
             if over.is_set():
                 raise TimeOver(f"gave no whole answer within {seconds:.3g} seconds") from exc
             raise

@@ -1,7 +1,9 @@
 """Lines to real servers: TLS, log-ins, and what is never said in clear."""
 
 import io
+import socket
 import subprocess
+import threading
 
 import pytest
 from django.core import mail
@@ -99,6 +101,22 @@ def test_a_log_in_lets_in_and_a_wrong_one_is_the_servers_refusal(scheme, certifi
 
     assert ((b"ada", b"right"), 1) == (server.logins[0], len(server.mails))
     assert "wrong" not in str(refused.value)
+
+
+def test_a_connection_that_comes_when_the_time_is_over_is_given_up(settings, monkeypatch):
+    connect = socket.create_connection
+
+    def late(*args):
+        threading.Event().wait(0.3)   # a resolver that takes its time cannot be interrupted
+        return connect(*args)
+
+    monkeypatch.setattr("smtplib.socket.create_connection", late)
+    with MailServer() as server:
+        by_url(settings, f"smtp://127.0.0.1:{server.port}")
+        with pytest.raises(sending.TimedOut, match=r"no whole answer within 0\.1 seconds"):
+            sending.send(letter(), seconds=-1)
+
+    assert 0 == server.tried
 
 
 def test_other_mails_of_the_application_go_the_same_way(settings):
