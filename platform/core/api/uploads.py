@@ -50,7 +50,7 @@ class OneFileParser(BaseParser):
         handlers: list[FileUploadHandler] = [MemoryFileUploadHandler(request), TemporaryFileUploadHandler(request)]
         try:
             _, options = parse_header_parameters(media_type or "")
-            body = _Watched(stream, ending=f"--{options.get('boundary', '')}--".encode("ascii", "replace"))
+            body = _Watched(stream, delimiter=f"--{options.get('boundary', '')}".encode("ascii", "replace"))
             found = DjangosParser(meta, body, handlers, "utf-8").parse()  # type: ignore[arg-type]  # reads, no more
         except (MultiPartParserError, TooManyFieldsSent, TooManyFilesSent, ValueError) as exc:
             _close(handlers)
@@ -66,7 +66,12 @@ class OneFileParser(BaseParser):
         if not body.ended:
             _close_all(found[1])
             raise _malformed("its last boundary is missing: it was cut off on its way")
-        return DataAndFiles(*found)
+        fields, files = found
+        read = sum(len(values) for each in (fields, files) for _, values in each.lists())
+        if files and body.delimiters - 1 > read:   # Django passes by what has no name
+            _close_all(files)
+            raise invalid([FieldError(pointer=f"/{FILE}", detail="comes with parts without a name or filename: send it alone")])
+        return DataAndFiles(fields, files)
 
 
 def read_file(request: Request) -> UploadedFile:
@@ -92,20 +97,24 @@ def read_file(request: Request) -> UploadedFile:
 
 
 class _Watched:
-    """A body of which is known how much came, and whether its last boundary did."""
+    """A body of which is known how much came, how many boundaries stand in it, and whether its last one does."""
 
-    def __init__(self, stream: IO[bytes], *, ending: bytes) -> None:
-        self._stream, self._ending = stream, ending
-        self._tail = b""
+    def __init__(self, stream: IO[bytes], *, delimiter: bytes) -> None:
+        self._stream, self._delimiter = stream, delimiter
+        self._tail = b"\r\n"   # before the first boundary there may be nothing
         self.count = 0
+        self.delimiters = 0
         self.ended = False
 
     def read(self, size: int = -1) -> bytes:
         chunk = self._stream.read(size)
         self.count += len(chunk)
         seen = self._tail + chunk
-        self.ended = self.ended or self._ending in seen
-        self._tail = seen[-len(self._ending):]
+        self.ended = self.ended or self._delimiter + b"--" in seen
+        line = b"\r\n" + self._delimiter
+        self.delimiters += seen.count(line)
+        kept = len(line) - 1   # too short to be counted twice
+        self._tail = seen[-kept:]
         return chunk
 
 
