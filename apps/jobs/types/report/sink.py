@@ -25,9 +25,14 @@ class Sink(io.RawIOBase):
         try:
             self._heed()
         except BaseException:
-            self._place, self._failed = self._file.tell(), True
+            self.abandon()
             raise
         return size
+
+    def abandon(self) -> None:
+        """Let everything from now on go nowhere."""
+        if not self._failed:
+            self._place, self._failed = self._file.tell(), True
 
     def _heed(self) -> None:
         self._check()

@@ -30,11 +30,12 @@ def write(document: Document, file: Sink, pace: Pace, *, folder: Path) -> int:
         styles = Styles(book, document)
         for table in document.tables:
             _sheet(book, table, styles, pace)
-        _about(book, document, styles)
+        _about(book, document, styles, pace)
         book.close()
     except BaseException:
-        for sheet in book.worksheets():   # what was written goes away with the folder
-            sheet.row_data_fh.close()
+        file.abandon()
+        for sheet in book.worksheets():
+            sheet.abandon()
         raise
     return 0
 
@@ -57,7 +58,7 @@ class Styles:
 
 
 def _sheet(book: Any, table: Spool, styles: Styles, pace: Pace) -> None:
-    sheet = book.add_worksheet(table.name)
+    sheet = _added(book, table.name, pace)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, table.rows, len(table.columns) - 1)
     for number, column in enumerate(table.columns):
@@ -92,8 +93,16 @@ def _cell(sheet: Any, row: int, column: int, each: Cell, styles: Styles) -> None
             sheet.write_number(row, column, each)
 
 
-def _about(book: Any, document: Document, styles: Styles) -> None:
-    sheet = book.add_worksheet("about")
+def _added(book: Any, name: str, pace: Pace) -> Any:
+    from apps.jobs.types.report.xlsx_sheet import Sheet  # noqa: PLC0415  as above
+
+    sheet = book.add_worksheet(name, worksheet_class=Sheet)
+    sheet.check = pace.check
+    return sheet
+
+
+def _about(book: Any, document: Document, styles: Styles, pace: Pace) -> None:
+    sheet = _added(book, "about", pace)
     sheet.set_column(0, 0, 16)
     sheet.set_column(1, 1, MOST_WIDTH)
     for row, (name, value) in enumerate([("report", document.title), *document.facts]):
