@@ -120,8 +120,8 @@ class Walk(Generic[ModelT]):
 
     def _go(self, after: Place | None, *, limit: int, down: bool, window: int, seconds: float) -> Span[ModelT]:
         if self.keep is None:
-            found = list(self._merged([self._beyond(each, after, down=down) for each in self.sources], down=down, count=limit + 1))
-            return self._span(found, limit=limit, edge=None)
+            behind = [self._beyond(each, after, down=down) for each in self.sources]
+            return self._span(list(self._merged(behind, down=down, count=limit + 1)), limit=limit, edge=None)
         over = clock.elapsed() + seconds
         found: list[ModelT] = []
         size = min(FIRST_WINDOW, window)
