@@ -31,6 +31,7 @@ MOST = 256                  # endings of one commit
 BUSY = 4                    # held jobs from which it gathers
 GATHER_SECONDS = 0.003
 ROLL_SECONDS = 1.0          # a cancellation is heard within this time
+ROLL_REST = 2               # times as long as such a look took: it reads what died, while a transaction holds back vacuum
 QUEUES_SECONDS = 5.0        # a new queue's row is seen within this time
 HELD_AGAIN_SECONDS = 0.1    # an ending whose row somebody holds is tried again
 # A queue's table has no statistics that stay true for long, and each statement here is a look into an index.
@@ -202,6 +203,8 @@ class Ledger:
                 for each in batch.fetches
             ]
         self._unknown = False
+        if batch.roll:
+            self._roll_at = max(self._roll_at, time.monotonic() + ROLL_REST * (clock.elapsed() - asked_at))
         answer = Answer(queues=queues.get() if queues else [])
         if settled:
             self._note_settled(batch.endings, settled.get(), answer)

@@ -35,7 +35,8 @@ SLICE = 0.1    # of a pause: how soon a thread hears that it shall stop
 EARLY = 0.05   # what is nearly due is done in this look, so that all duties share their looks
 RACE = 0.02    # a row that became due between two statements of one look is not held by anybody
 HAIR = 0.0003
-NEGLECTED_REST = 20   # times as long as the look took
+# Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
+RESCUE_REST, NEGLECTED_REST = 4, 20
 
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,7 @@ class Dispatcher:
         now, ready = self._clock(), Counter[str]()
         if self._is_time("rescue", now, self.config.rescue_seconds):
             self._rescue(ready)
+            self._rest("rescue", RESCUE_REST * (self._clock() - now))
         if self._is_time("neglected", now, self.config.neglected_seconds):   # before others become ready, who are not yet
             self._ring_neglected()
         wait = self._move(ready)
@@ -169,6 +171,9 @@ class Dispatcher:
         self._next[what] = now + every_seconds
         return True
 
+    def _rest(self, what: str, seconds: float) -> None:
+        self._next[what] = max(self._next[what], self._clock() + seconds)
+
     def _see(self, outlook: due.Outlook) -> None:
         if self.hold.see(outlook.now):
             log.info("dispatcher.holds_rescues", seconds=self.config.lease_seconds / 2)
@@ -198,18 +203,14 @@ class Dispatcher:
         )
 
     def _ring_neglected(self) -> None:
-        """Ring for queues that nobody drains; a transaction of its own, and a small part of the time, however long it takes.
-
-        Where some transaction holds back vacuum, it reads every row that has left the queue since.
-        """
+        """Ring for queues that nobody drains, in a transaction of its own: however long it takes, it undoes nothing."""
         since = self._clock()
         try:
             for queue in due.neglected(self._execute).get():
                 publishing.ring(queue, count=self.config.tickets)
         except pg.QueryCanceled:   # idle workers look too
             log.warning("dispatcher.cannot_look", why="the queue's index is full of dead rows: does a transaction stay open?")
-        over = self._clock()
-        self._next["neglected"] = max(self._next["neglected"], over + NEGLECTED_REST * (over - since))
+        self._rest("neglected", NEGLECTED_REST * (self._clock() - since))
 
     def _move(self, ready: Counter[str]) -> float:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""

@@ -1,6 +1,7 @@
 """The database thread of a worker, against the real database: what it settles, compares, repeats and gives up."""
 
 import json
+import time
 import uuid
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,11 +15,12 @@ from apps.jobs import services as jobs
 from apps.jobs.conf import Config
 from apps.jobs.engine import ledger as ledgers
 from apps.jobs.engine.board import Board
-from apps.jobs.engine.ledger import Batch, Ledger
+from apps.jobs.engine.ledger import ROLL_REST, ROLL_SECONDS, Batch, Ledger
 from apps.jobs.engine.stock import Fetch, Line
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import JobAttempt, StaleWrite, Worker
 from apps.jobs.transitions import cancel as cancelling
+from apps.jobs.transitions import presence
 from apps.jobs.transitions.fetch import HEAD
 from apps.jobs.transitions.presence import Start
 from apps.jobs.transitions.settle import Ending
@@ -206,6 +208,22 @@ def test_a_job_that_its_own_transaction_completed_is_not_reported_as_lost(ledger
     assert [] == answer.lost
     assert [confirmed] == last.settled
     assert {} == ledger._mine
+
+
+def test_a_roll_call_that_takes_long_is_made_seldom(ledger, monkeypatch):
+    """A transaction that holds back vacuum makes it read every job that this worker has ended since."""
+    real = presence.roll
+
+    def slow(execute, **options):
+        execute("SELECT pg_sleep(0.7)", {})
+        return real(execute, **options)
+
+    turn(ledger, everything())
+    usual = ledger._roll_at - time.monotonic()
+    monkeypatch.setattr(presence, "roll", slow)
+    turn(ledger, everything())
+
+    assert usual <= ROLL_SECONDS < 0.7 * ROLL_REST - 0.1 < ledger._roll_at - time.monotonic()
 
 
 def test_a_requested_cancellation_is_reported_at_the_next_roll(ledger):

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,8 @@ from apps.jobs import services
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Duty, Job, Worker
 from apps.jobs.scheduling import hold as holding
-from apps.jobs.transitions import due, pause, presence
+from apps.jobs.scheduling.dispatcher import RESCUE_REST
+from apps.jobs.transitions import due, pause, presence, rescue
 from apps.jobs.transitions.statement import on_django
 from tests.jobs.scheduling.conftest import running
 from tests.support.factories import (
@@ -274,6 +276,24 @@ def test_a_look_at_neglected_queues_takes_a_small_part_of_the_time(make_dispatch
         watched.look()
 
     assert 3 == len(asked), asked
+
+
+def test_looks_for_lost_jobs_take_a_part_of_the_time(make_dispatcher, monkeypatch):
+    watched = make_dispatcher()
+    watched.look()   # the first says what time it is
+    asked, real = [], rescue.rescue
+
+    def slow(execute, **options):
+        asked.append(watched.clock.now)
+        watched.clock.now += 3.0
+        return real(execute, **options)
+
+    monkeypatch.setattr(rescue, "rescue", slow)
+    for _ in range(40):
+        watched.look()
+    pauses = {later - earlier for earlier, later in pairwise(asked)}
+
+    assert {3.0 + RESCUE_REST * 3.0} == pauses
 
 
 def test_a_paused_queue_is_never_rung_for(dispatcher, tickets):
