@@ -15,7 +15,7 @@ from core import clock
 
 BATCH = 500                 # rows; a few megabytes when each carries a long text
 STATEMENT_SECONDS = 120.0   # what one answer of the server may take
-SNAPSHOT_SECONDS = 300.0    # what all of them may: as long as the snapshot lives, vacuum removes nothing
+SNAPSHOT_SECONDS = 600.0    # what all of them may: as long as the snapshot lives, vacuum removes nothing
 LOOK_SECONDS = 0.2
 
 # One core at most, and sorts that spill to disk early; the server itself ends the snapshot of a process that was stopped.
