@@ -18,17 +18,23 @@ RIGHT = {
 }
 
 
-def start(**environ):
+def start(*words, **environ):
     ours = {*env.Environment.model_fields, *(f"{name}_FILE" for name in env.Environment.model_fields)}
     others = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
-        [sys.executable, "manage.py", "version", "--settings=config.settings.production"],
+        [sys.executable, "manage.py", *(words or ["version"]), "--settings=config.settings.production"],
         cwd=ROOT, env={**others, **RIGHT, **environ}, capture_output=True, text=True, check=False,
     )
 
 
 def test_a_server_starts_once_everything_is_set():
     assert (0, "") == ((started := start()).returncode, started.stderr)
+
+
+def test_djangos_checks_of_a_deployment_find_nothing(tmp_path):
+    checked = start("check", "--deploy", "--fail-level", "WARNING", DATA_DIR=str(tmp_path))
+
+    assert (checked.returncode, checked.stdout) == (0, "System check identified no issues (0 silenced).\n"), checked.stderr
 
 
 @pytest.mark.parametrize(
