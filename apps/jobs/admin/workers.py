@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from apps.jobs.admin.outside import flower_worker
 from apps.jobs.models import Worker
+from core import clock
 from core.admin.filters import choice
 from core.admin.lists import Looking
 from core.admin.text import block, list_of
@@ -25,13 +26,13 @@ MEANING = {
 
 @admin.register(Worker)
 class WorkerAdmin(Looking):
-    list_display = ("name", "pool", "slots", "running", "started_at", "seen_at", "lease_until", "stopping_at", "ended_at", "end_reason")
+    list_display = ("name", "state", "pool", "slots", "running", "started_at", "seen_at", "lease_until")
     list_filter = (choice("state", "state", lambda: STATES),)
     filters = frozenset({"state"})
     search_fields = ("pk",)   # the box is shown; what it finds, `walk` says
     search_help_text = "The whole name or the whole id of a worker."
     fieldsets = (
-        (None, {"fields": ("name", "id", "host", "pid", "pool", "slots", "running", "flower", "metrics_port", "code_version")}),
+        (None, {"fields": ("name", "id", "state", "host", "pid", "pool", "slots", "running", "flower", "metrics_port", "code_version")}),
         ("When", {"fields": ("started_at", "seen_at", "lease_until", "stopping_at", "ended_at", "end_reason")}),
         ("What", {"fields": ("queue_names", "type_versions")}),
     )
@@ -45,6 +46,14 @@ class WorkerAdmin(Looking):
             except ValueError:
                 keep = Q(name=text) & keep if keep is not None else Q(name=text)
         return Walk(sources=[rows], order=self.order, keep=keep)   # ids are in the order of the starts
+
+    def state(self, worker: Worker) -> str:
+        """Say how it is, by this machine's clock: to be read, not to decide."""
+        if worker.ended_at:
+            return f"ended: {worker.end_reason}" if worker.end_reason else "ended"
+        if worker.lease_until <= clock.now():
+            return "silent"
+        return "stopping" if worker.stopping_at else "alive"
 
     def running(self, worker: Worker) -> str:
         return "-" if worker.ended_at else list_of("jobs_job", "its jobs", worker=worker.id)

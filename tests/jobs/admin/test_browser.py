@@ -111,6 +111,20 @@ def test_no_text_of_others_runs_or_breaks_a_page(text, seen):
     assert {} == wrong
 
 
+def test_on_a_desk_no_list_has_to_be_moved_sideways(seen, echo):
+    hostile("ordinary-text")
+    for status in Status:
+        factories.job_in(status, tags=["vip", "europe"])
+    seen.page.set_viewport_size(DESK)
+    wide = {}
+    for model in LISTS:
+        seen.open(reverse(f"admin:{model}_changelist"))
+        if more := seen.page.evaluate("(list => list.scrollWidth - list.clientWidth)(document.querySelector('.results'))"):
+            wide[model] = more
+
+    assert {} == wide
+
+
 def test_text_of_others_is_shown_as_it_is(seen):
     dead = hostile(ALL_SCRIPTS)
 

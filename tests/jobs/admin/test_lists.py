@@ -214,6 +214,7 @@ def test_workers_are_told_apart_by_whether_they_live(viewer):
 
     for state, worker in {"alive": alive, "silent": silent, "ended": ended}.items():
         assert [worker] == [row.id for row in rows(viewer, "worker", state=state)]
+        assert state in viewer.get(reverse("admin:jobs_worker_change", args=[worker])).content.decode()
     assert [silent] == [row.id for row in rows(viewer, "worker", q="b")]
     assert [alive] == [row.id for row in rows(viewer, "worker", q=str(alive))]
 
