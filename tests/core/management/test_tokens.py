@@ -37,6 +37,27 @@ def test_create_as_json_tells_the_facts():
     assert (row.expires_at - row.created_at).days == 7
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5400), ("12h", 43_200), ("30d", 2_592_000)])
+def test_create_takes_any_span_that_the_token_is_good_for(text, seconds):
+    made = json.loads(run("tokens_create", "me", "--role", "viewer", "--expires", text, "--json"))
+
+    row = tokens.find(made["token"])
+    assert round((row.expires_at - row.created_at).total_seconds()) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "0d", "-1d", "1w", "1.5h", "40000d", "99999999d", "9999999999m", "\u0663d"])
+def test_create_refuses_a_span_that_it_does_not_understand(text):
+    with pytest.raises(CommandError, match="is no length of time"):
+        run("tokens_create", "me", "--role", "viewer", f"--expires={text}")
+
+    assert not ApiToken.objects.exists()
+
+
+def test_create_takes_one_span():
+    with pytest.raises(CommandError, match="not allowed with"):
+        run("tokens_create", "me", "--role", "viewer", "--expires", "1d", "--expires-days", "1")
+
+
 def test_a_dry_run_creates_and_revokes_nothing():
     made = tokens.create(name="kept", role=Role.ADMIN)
 
