@@ -94,6 +94,8 @@ class MailServer:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for _ in range(5):   # what was cancelled closes its socket in the rounds that follow
+            self._loop.run_until_complete(asyncio.sleep(0))
 
     # What aiosmtpd asks.
 
