@@ -6,6 +6,8 @@ from apps.jobs.admin.bulk import BulkAdmin
 from apps.jobs.admin.jobs import JobAdmin
 from apps.jobs.admin.ledger import StaleWriteAdmin
 from apps.jobs.admin.queues import QueueAdmin
+from apps.jobs.admin.schedules import ScheduleAdmin
 from apps.jobs.admin.workers import WorkerAdmin
 
-__all__ = ["ArtifactAdmin", "AttemptAdmin", "BulkAdmin", "JobAdmin", "QueueAdmin", "StaleWriteAdmin", "WorkerAdmin"]
+__all__ = ["ArtifactAdmin", "AttemptAdmin", "BulkAdmin", "JobAdmin", "QueueAdmin", "ScheduleAdmin", "StaleWriteAdmin",
+           "WorkerAdmin"]

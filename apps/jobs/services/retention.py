@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.jobs.lifecycle import Status
-from apps.jobs.models import Job, StaleWrite
+from apps.jobs.models import Bulk, Job, StaleWrite
 from apps.jobs.transitions import prune as pruning
 from apps.jobs.transitions.statement import Reply, on_django
 from core import audit
@@ -37,6 +37,8 @@ def prune(*, keep: timedelta, batch: int = BATCH, between: Callable[[], object] 
     jobs = _in_batches(lambda: pruning.prune_jobs(on_django(), keep=keep, limit=batch), batch=batch, between=between)
     ledger = _in_batches(lambda: pruning.prune_ledger(on_django(), keep=keep, limit=batch), batch=batch, between=between)
     workers = pruning.prune_workers(on_django(), keep=keep).get()
+    jobless = ~Exists(Job.objects.filter(id=OuterRef("id")))   # few: people begin them one by one
+    Bulk.objects.filter(jobless, created_at__lt=Now() - keep).delete()
     return Pruned(jobs=jobs, stale_writes=ledger, workers=workers)
 
 

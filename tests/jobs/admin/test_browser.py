@@ -32,7 +32,7 @@ LISTS = ("jobs_job", "jobs_jobattempt", "jobs_stalewrite", "jobs_queue", "jobs_w
 @pytest.fixture
 def seen(browser):
     """A browser in which an admin is logged in."""
-    user = person("admin", password="in the tests alone")
+    user = person("admin", password="in the tests alone", is_superuser=True)   # who sees Django's own pages too
     browser.log_in(user.get_username(), "in the tests alone")
     return browser
 
@@ -89,6 +89,18 @@ def audit_id():
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(id) FROM audit_entry")
         return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("name", [
+    "auth_user_changelist", "auth_user_add", "auth_group_changelist", "auth_group_add", "django_celery_beat_periodictask_changelist",
+    "django_celery_beat_periodictask_add", "django_celery_beat_crontabschedule_add", "password_change",
+])   # fmt: skip
+def test_djangos_own_pages_need_nothing_that_the_policy_stops(name, seen):
+    for size in (DESK, PHONE):
+        seen.page.set_viewport_size(size)
+        seen.open(reverse(f"admin:{name}"))
+
+        assert (seen.stopped(), seen.errors, overflow(seen.page)) == ([], [], 0)
 
 
 def overflow(page) -> int:

@@ -204,3 +204,22 @@ def test_the_role_is_the_apis(rf):
         assert [each for each in ROLES if may(request, Role(each))] == list(ROLES[: ROLES.index(role) + 1])
     request.user = person("admin", name="no staff", is_staff=False)
     assert not may(request, Role.VIEWER)
+
+
+def test_who_may_only_look_at_schedules_cannot_switch_them(people):
+    from django.contrib.auth.models import Permission
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    every = IntervalSchedule.objects.create(every=1, period="hours")
+    task = PeriodicTask.objects.create(name="t", task="system.prune", interval=every)
+    looker, changer = person("", name="looker"), person("", name="changer")
+    for user, names in ((looker, ["view"]), (changer, ["view", "change"])):
+        user.user_permissions.set(Permission.objects.filter(codename__in=[f"{name}_periodictask" for name in names]))
+    form = {"action": "disable_tasks", "_selected_action": [task.pk], "index": "0"}
+
+    enabled = []
+    for user in (looker, changer):
+        logged_in(user).post(reverse("admin:django_celery_beat_periodictask_changelist"), form)
+        enabled.append(PeriodicTask.objects.get(pk=task.pk).enabled)
+
+    assert [True, False] == enabled

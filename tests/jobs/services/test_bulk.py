@@ -11,7 +11,7 @@ from apps.jobs.errors import Cancelled
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
-from apps.jobs.services import bulk, many
+from apps.jobs.services import bulk, many, retention
 from apps.jobs.testing.handling import FakeContext
 from core import audit
 from core.audit.models import AuditEntry
@@ -292,3 +292,13 @@ def test_a_filter_that_reaches_into_the_future_ends_at_the_beginning():
 
     assert now == DEAD.before(now).created_before
     assert now == DEAD.before(now + timedelta(days=1)).before(now).created_before
+
+
+def test_its_row_goes_with_its_job():
+    gone, kept = begin(selection=DEAD), begin(selection=Selection(queue="mail"))
+    Bulk.objects.update(created_at=timezone.now() - timedelta(days=30))
+    Job.objects.filter(id=gone).delete()
+
+    retention.prune(keep=timedelta(days=7))
+
+    assert [kept] == list(Bulk.objects.values_list("id", flat=True))
