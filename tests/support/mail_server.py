@@ -90,11 +90,15 @@ class MailServer:
         self._ready.set()
         self._loop.run_forever()
         server.close()
+        self._rounds()   # a connection that was accepted just now gets its owner, who will close it
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        for _ in range(5):   # what was cancelled closes its socket in the rounds that follow
+        self._rounds()   # what was cancelled closes its socket
+
+    def _rounds(self) -> None:
+        for _ in range(10):
             self._loop.run_until_complete(asyncio.sleep(0))
 
     # What aiosmtpd asks.
