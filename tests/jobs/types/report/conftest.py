@@ -19,6 +19,7 @@ from apps.jobs.services import artifacts
 from core.ids import uuid7
 
 DAY = datetime(2026, 11, 2, tzinfo=UTC)
+TABLES = ("job", "job_attempt", "job_artifact", "job_loose_file", "job_worker", "job_tally", "job_stale_write")
 PERIOD = {"from": "2026-11-02T00:00:00Z", "to": "2026-11-03T00:00:00Z"}
 
 
@@ -31,7 +32,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE job, job_attempt, job_artifact, job_loose_file")
+            cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
         connection.close()
 
 
