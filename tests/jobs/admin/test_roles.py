@@ -193,6 +193,9 @@ def test_the_audit_is_found_by_what_was_acted_on_and_by_whom(people):
     assert ["job.retry"] == shown(q=str(job_id))
     assert ["job.retry"] == shown(q=f"job:{job_id}", action="job.retry", since="hour")
     assert "job.retry" in shown(action="job.retry")
+    text = people["admin"].get(reverse("admin:core_auditentry_changelist")).content.decode()
+    assert "?action=job.retry" in text
+    assert "?action=job.discard" not in text   # nobody did
     assert [] == shown(q="by:user:0")
     assert [] == shown(q=f"job:{job_id}", before="2001-01-01T00:00")
 
