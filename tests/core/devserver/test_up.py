@@ -147,16 +147,31 @@ def test_a_stop_ends_everything_and_is_no_failure(data_dir, number):
     assert (0, []) == (status, alive(everybody))
 
 
-def test_flower_tells_nothing_without_its_log_in(data_dir):
+ORDERS = [
+    "api/worker/shutdown/celery@any", "api/worker/pool/grow/celery@any", "api/worker/queue/cancel-consumer/celery@any",
+    "api/task/apply/celery.backend_cleanup", "api/task/async-apply/celery.backend_cleanup",
+    "api/task/send-task/celery.backend_cleanup", "api/task/abort/any", "api/task/timeout/any", "api/task/rate-limit/any",
+    "api/task/revoke/any",
+]   # of Flower to workers; some would run any registered task
+
+
+def test_flower_tells_nothing_without_its_log_in_and_orders_nothing_with_it(data_dir):
     with Up(data_dir, "--only", "flower") as up:
         text = up.ready().text()
         url = text.split("Flower  ")[1].split()[0]
         login = requests.auth.HTTPBasicAuth("admin", (data_dir / "flower_password").read_text(encoding="utf-8"))
         strangers = {path: requests.get(url + path, timeout=10).status_code for path in ("", "metrics", "api/workers", "tasks")}
+        strangers |= {path: requests.post(url + path, timeout=10).status_code for path in ORDERS}
         ours = requests.get(f"{url}metrics", auth=login, timeout=10)
+        orders = {path: requests.post(url + path, auth=login, json={"args": []}, timeout=10) for path in ORDERS}
+        flower = next(each for each in up.tree() if "core.devserver.monitor" in each.cmdline())
+        listening = {each.laddr.ip for each in flower.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
 
     assert {401} == set(strangers.values()), strangers
     assert (200, True) == (ours.status_code, "flower_worker_online" in ours.text)
+    refused = {(each.status_code, each.text) for each in orders.values()}   # else 404: there is no such worker and no task
+    assert {(403, "Read only mode is enabled")} == refused
+    assert {"127.0.0.1"} == listening
 
 
 def test_a_mail_that_another_terminal_asks_for_is_read_in_the_browser_after_a_log_in(data_dir):
