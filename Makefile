@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+SBOM ?= build/sbom
 
 # The first Python that is new enough and can make virtual environments.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -25,7 +26,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench clean requirements local dev
+.PHONY: help up test lint fmt bench clean requirements sbom local dev
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -59,6 +60,13 @@ requirements:  ## lock requirements/*.txt anew from *.in, for every platform, wi
 	@for name in base s3 local dev; do \
 		UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 			--no-emit-find-links --no-annotate --python-version 3.11 --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+
+sbom: dev  ## write what is locked as CycloneDX to build/sbom/, without a network. SBOM=folder
+	@mkdir -p $(SBOM)
+	@for name in base s3 local dev; do \
+		$(PY) -W ignore::UserWarning:cyclonedx.model.bom -m cyclonedx_py requirements requirements/$$name.txt \
+			--pyproject pyproject.toml --output-reproducible -o $(SBOM)/$$name.cdx.json $(ARGS) || exit 1; \
 	done
 
 local: $(PY)
