@@ -12,6 +12,7 @@ from apps.jobs.registry import NUL
 MOST_RESULT_BYTES = 256 * 1024
 MOST_TRACEBACK = 16 * 1024
 MOST_MESSAGE = 4 * 1024
+MOST_NAME = 200
 
 
 def storable(value: object) -> str | None:
@@ -52,9 +53,9 @@ def described(error: BaseException) -> str:
 
 
 def error_text(name: str, message: str, traceback: str = "") -> str:
-    """Return an error as JSON text: cleaned of what cannot be stored, the traceback cut to its last 16 KiB."""
+    """Return an error as JSON text: cleaned of what cannot be stored and cut, the traceback to its last 16 KiB."""
     return json.dumps({
-        "class": _clean(name),
+        "class": _clean(name[:MOST_NAME]),
         "message": _clean(message[:MOST_MESSAGE]),
         "traceback": _clean(traceback[-MOST_TRACEBACK:]),
     })

@@ -78,6 +78,16 @@ def test_an_error_has_the_name_that_its_outcome_gives_it(board, value, name):
     assert name == json.loads(run(lambda job, payload: value, board).ending.error)["class"]
 
 
+@pytest.mark.parametrize("value", [
+    Retry(reason="r" * 5_000, error="E" * 300), Discard("r" * 5_000, error="E" * 300), Cancel("r" * 5_000),
+])
+def test_a_long_reason_is_cut_and_so_is_a_long_name(board, value):
+    error = json.loads(run(lambda job, payload: value, board).ending.error)
+
+    assert ("r" * 4 * 1024, "") == (error["message"], error["traceback"])
+    assert ("Cancel" if isinstance(value, Cancel) else "E" * 200) == error["class"]
+
+
 @pytest.mark.parametrize(("error", "outcome"), [
     (ValueError("x"), AttemptOutcome.FAILED),
     (KeyboardInterrupt(), AttemptOutcome.FAILED),
