@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import DatabaseError, NotSupportedError, connections
 
 from apps.jobs import registry
+from core.sealing import keys
 
 OLDEST = 14
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
@@ -79,7 +80,17 @@ def check_broker(**_: Any) -> list[CheckMessage]:
 @register()
 def check_types(**_: Any) -> list[CheckMessage]:
     """Look at the registered types: at what their decorator could not see."""
-    return [*_payloads_without_schema(), *_queues_alike()]
+    return [*_payloads_without_schema(), *_queues_alike(), *_types_without_key()]
+
+
+def _types_without_key() -> Iterable[CheckMessage]:
+    sealing = [job_type.name for job_type in registry.all_types() if job_type.sensitive]
+    if sealing and not settings.SEAL_KEYS:
+        yield Error(
+            f"SEAL_KEYS is not set, and {', '.join(sealing)} has fields to seal",
+            hint=f"{keys.MAKE}, and give it to web, workers and beat as SEAL_KEYS, best through SEAL_KEYS_FILE",
+            id="jobs.E007",
+        )
 
 
 def _payloads_without_schema() -> Iterable[CheckMessage]:

@@ -60,6 +60,20 @@ class ArtifactsUnavailable(JobError):
     """The storage of artifacts did not do what it was asked for; the cause tells why. It may later."""
 
 
+class InvalidPayload(JobError):
+    """A stored payload cannot be read by its type; of sealed fields the text says where, never what."""
+
+
+class PayloadModelFailed(JobError):
+    """The payload model of a type with sealed fields raised something else than that the payload is wrong.
+
+    Its text and its traceback may hold the value, so that neither comes along.
+    """
+
+    def __init__(self, error: str) -> None:
+        super().__init__(f"the payload model raised {error}; its text is not shown, because the type has sealed fields")
+
+
 class UnknownJobType(InvalidJob):
     def __init__(self, name: str, *, known: Iterable[str]) -> None:
         self.name, self.known = name, sorted(known)

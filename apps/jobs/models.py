@@ -1,6 +1,6 @@
 """What is stored. Rows of `Job` are written by `transitions/` alone; the rest reads."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -8,8 +8,10 @@ from django.core.files.storage import Storage, storages
 from django.db import models
 from django.db.models import F, Q
 
+from apps.jobs import registry
 from apps.jobs.lifecycle import DUE, FAILURES, FINISHED, AttemptOutcome, Status
 from core.ids import uuid7
+from core.sealing import form
 
 UNUSUAL = (Status.DEAD_LETTER, Status.CANCELLED, Status.RETRYING, Status.SCHEDULED)
 
@@ -89,6 +91,12 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
+
+    @property
+    def shown_payload(self) -> Any:
+        """The payload as answers, pages and commands show it: without sealed values."""
+        known = registry.find(self.type)
+        return form.shown(self.payload, secret=known.sensitive if known else ())
 
 
 class JobAttempt(models.Model):

@@ -4,20 +4,31 @@ import inspect
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import pydantic
 from pydantic_core import ErrorDetails
 from structlog.typing import FilteringBoundLogger
 
-from apps.jobs.errors import DuplicateJobType, InvalidJob, Problem, UnknownJobType
+from apps.jobs.errors import (
+    DuplicateJobType,
+    InvalidJob,
+    InvalidPayload,
+    PayloadModelFailed,
+    Problem,
+    UnknownJobType,
+)
 from apps.jobs.outcomes import JSON, Outcome
 from apps.jobs.retry import Exponential, RetryPolicy
+from core.sealing.form import NoSealKey
+
+if TYPE_CHECKING:
+    from apps.jobs.sealing import Sealing
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -86,6 +97,12 @@ class JobType:
     retry: RetryPolicy
     batch: int
     result: bool
+    sealing: "Sealing | None" = None
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The members of the payload that are stored sealed."""
+        return self.sealing.names if self.sealing is not None else frozenset()
 
     @property
     def description(self) -> str:
@@ -94,32 +111,80 @@ class JobType:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the payload."""
-        return self.payload.model_json_schema()
+        schema = self.payload.model_json_schema()
+        for name in self.sensitive & schema.get("properties", {}).keys():
+            schema["properties"][name]["writeOnly"] = True   # answers show "(sealed)" in its place
+        return schema
 
     def check(self, payload: object) -> str:
         """Return the payload as JSON text, checked against the model; raise `InvalidJob` with a pointer a problem.
 
         What is stored is what the caller gave, not what the model made of it: defaults belong to the code that runs.
+        Sealed fields are sealed in it.
         """
+        if self.sealing is None:
+            return self._checked(payload)
+        failed: Exception
+        try:
+            text = self.sealing.seal(self._checked(payload))
+            _bound(len(text.encode()))
+        except InvalidJob as exc:
+            failed = InvalidJob(exc.problems)
+        except NoSealKey:
+            raise
+        except Exception as exc:  # noqa: BLE001  a model may raise anything, with the value in its text
+            failed = PayloadModelFailed(type(exc).__name__)
+        else:
+            return text
+        raise failed   # behind the clause: nothing that shows the input is its context
+
+    def read(self, text: str) -> pydantic.BaseModel:
+        """Return a stored payload as the handler gets it; raise pydantic's error, or `InvalidPayload` with sealed fields."""
+        if self.sealing is None:
+            return self.payload.model_validate_json(text)
+        failed: Exception
+        payload = self.sealing.opened(json.loads(text))
+        try:
+            return self.payload.model_validate_json(_ENCODER.encode(payload))
+        except pydantic.ValidationError as exc:
+            failed = InvalidPayload(str(InvalidJob(self._problems(exc, payload))))
+        except Exception as exc:  # noqa: BLE001  as above
+            failed = PayloadModelFailed(type(exc).__name__)
+        raise failed   # as above
+
+    def _checked(self, payload: object) -> str:
+        sealing = self.sealing
         try:
             if isinstance(payload, pydantic.BaseModel):
-                payload = payload.model_dump(mode="json", by_alias=True)
+                payload = sealing.dumped(payload) if sealing else payload.model_dump(mode="json", by_alias=True)
             text = _ENCODER.encode(payload)
             size = len(text.encode())
         except (TypeError, ValueError, RecursionError) as exc:
-            raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {exc}")]) from exc
+            why = type(exc).__name__ if sealing else exc
+            raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {why}")]) from exc
         if "\\u0000" in text and NUL.search(text):
             raise InvalidJob([Problem("/payload", "holds a NUL character, which cannot be stored: remove it")])
-        if size > MAX_PAYLOAD_BYTES:
-            raise InvalidJob([Problem("/payload", f"has {size} bytes: at most {MAX_PAYLOAD_BYTES} are stored in a job")])
+        _bound(size)
+        if sealing is not None:
+            sealing.refuse(payload)
         try:
             self.payload.model_validate_json(text)
         except pydantic.ValidationError as exc:
-            raise InvalidJob(
-                Problem("/payload" + "".join(f"/{_escaped(part)}" for part in _place(error, payload)), error["msg"])
-                for error in exc.errors(include_url=False, include_context=False)
-            ) from exc
+            raise InvalidJob(self._problems(exc, payload)) from exc
         return text
+
+    def _problems(self, exc: pydantic.ValidationError, payload: object) -> Iterator[Problem]:
+        for error in exc.errors(include_url=False, include_context=False):
+            place = list(_place(error, payload))
+            if self.sealing is not None:
+                yield self.sealing.problem(error, place)
+            else:
+                yield Problem("/payload" + "".join(f"/{_escaped(part)}" for part in place), error["msg"])
+
+
+def _bound(size: int) -> None:
+    if size > MAX_PAYLOAD_BYTES:
+        raise InvalidJob([Problem("/payload", f"has {size} bytes: at most {MAX_PAYLOAD_BYTES} are stored in a job")])
 
 
 def _place(error: ErrorDetails, payload: object) -> Iterator[object]:
@@ -156,12 +221,14 @@ def job_type(
     retry: RetryPolicy | None = None,
     batch: int = 100,
     result: bool = True,
+    sensitive: Sequence[str] = (),
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
     Short jobs are handed to a process several at a time, at most `batch`; give 1 for a type that must have its own.
     With `result=False` what the handler returns is not stored. Raise `payload_version` when old workers cannot read the
-    new payload: they will leave such rows to new ones.
+    new payload: they will leave such rows to new ones. `sensitive` names members of the payload that are stored sealed, and
+    opened for the handler alone: `docs/how-to/sealed-fields.md`.
     """
     if not NAME.fullmatch(name):
         msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
@@ -172,6 +239,11 @@ def job_type(
     if not 0 <= priority <= 9 or not 1 <= max_attempts <= 1000 or timeout <= timedelta(0) or payload_version < 1 or batch < 1:
         msg = f"{name}: priority is 0 (first) to 9, max_attempts 1 to 1000, timeout, payload_version and batch above 0"
         raise ValueError(msg)
+    sealed = None
+    if sensitive:
+        from apps.jobs.sealing import sealing  # noqa: PLC0415  a process that seals nothing loads no cryptography
+
+        sealed = sealing(name, payload, [sensitive] if isinstance(sensitive, str) else sensitive)
 
     def register(handler: HandlerT) -> HandlerT:
         if name in _types:
@@ -179,6 +251,7 @@ def job_type(
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
             priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
+            sealing=sealed,
         )
         return handler
 

@@ -42,6 +42,8 @@ def test_what_is_set_is_read():
         ("PORT", "70000", "65535"),
         ("JOBS_LEASE_SECONDS", "0", "greater than or equal to 1"),
         ("DEBUG", "perhaps", "boolean"),
+        ("SEAL_KEYS", "short", "must be keys of 32 bytes"),
+        ("SEAL_KEYS", f"{'A' * 43},{'A' * 43}", "names a key twice"),
         ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LOG_FORMAT", "xml", "'json' or 'console'"),
     ],
@@ -113,3 +115,9 @@ def test_a_value_and_its_file_at_once_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["DATABASE_URL", "BROKER_URL", "CACHE_URL"])
 def test_a_message_shows_no_password(name):
     assert "hush-hush" not in "".join(problems_of(**{name: "wrong://user:hush-hush@host/x"}))
+
+
+def test_a_wrong_seal_key_is_not_shown():
+    (problem,) = problems_of(SEAL_KEYS="not-a-key-but-perhaps-a-password")
+
+    assert "password" not in problem

@@ -54,3 +54,12 @@ def test_a_server_refuses_to_start_in_a_sentence_that_names_the_variable(environ
     said, *reasons = refused.stderr.splitlines()
     assert (1, "The settings need attention:") == (refused.returncode, said)
     assert problems == [reason.removeprefix("  - ")[: len(problem)] for reason, problem in zip(reasons, problems, strict=True)]
+
+
+def test_a_type_with_sealed_fields_wants_a_key(tmp_path):
+    here = {"DATA_DIR": str(tmp_path), "JOB_MODULES": "tests.support.sealed", "PYTHONPATH": str(ROOT)}
+    without = start("check", **here)
+    with_key = start("check", **here, SEAL_KEYS="A" * 43)
+
+    assert (1, 0) == (without.returncode, with_key.returncode)
+    assert ("(jobs.E007)" in without.stderr, "SEAL_KEYS_FILE" in without.stderr) == (True, True)

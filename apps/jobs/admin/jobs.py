@@ -206,7 +206,7 @@ class JobAdmin(Looking):
 
     @admin.display(description="payload")
     def payload_text(self, job: Job) -> str:
-        return json_block(job.payload)
+        return json_block(job.shown_payload)
 
     @admin.display(description="result")
     def result_text(self, job: Job) -> str:

@@ -29,7 +29,7 @@ class JobAnswer(BaseModel):
     queue: str
     priority: int = Field(description="0 is first, 9 last.")
     status: Status
-    payload: Any
+    payload: Any = Field(description='As it was given; what its type seals is "(sealed)".')
     result: Any
     error: JobError | None
     attempt: int = Field(description="How many attempts were begun.")
@@ -217,7 +217,8 @@ class Stats(BaseModel):
     queues: dict[str, QueueNumbers]
 
 
-_JOB = {name: "worker_id" if name == "worker" else name for name in JobAnswer.model_fields}
+_OTHERWISE = {"worker": "worker_id", "payload": "shown_payload"}   # under another name on the row
+_JOB = {name: _OTHERWISE.get(name, name) for name in JobAnswer.model_fields}
 _WORKER_AS_IT_IS = tuple(name for name in WorkerAnswer.model_fields if name != "running")
 
 

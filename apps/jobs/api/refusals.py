@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from apps.jobs import errors
 from core.api.problems import FieldError, Problem, invalid
+from core.sealing.form import NoSealKey
 
 
 def of(exc: Exception, *, at: str = "") -> Exception:  # noqa: PLR0911  one clause for each kind of error
@@ -26,6 +27,8 @@ def of(exc: Exception, *, at: str = "") -> Exception:  # noqa: PLR0911  one clau
             return Problem(
                 status=HTTPStatus.CONFLICT, kind="not-allowed-now", detail=str(exc), facts={"job_status": exc.status},
             )
+        case NoSealKey():   # the installation's fault, not the caller's
+            return Problem(status=HTTPStatus.SERVICE_UNAVAILABLE, kind="no-seal-key", detail=str(exc))
         case errors.JobBusy():
             return Problem(
                 status=HTTPStatus.CONFLICT, kind="job-busy", detail=str(exc), headers={"Retry-After": "1"},

@@ -14,7 +14,7 @@ from apps.jobs.engine.backoff import delay_after
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.context import Assignment, AttemptContext
 from apps.jobs.engine.result import described, error_text, storable
-from apps.jobs.errors import Cancelled, DeadlineExceeded, LeaseLost, UnstorableResult
+from apps.jobs.errors import Cancelled, DeadlineExceeded, InvalidPayload, LeaseLost, UnstorableResult
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.outcomes import Cancel, Discard, Retry, Snooze
 from apps.jobs.registry import JobType
@@ -68,8 +68,8 @@ def _attempted(work: Assignment, job_type: JobType, context: AttemptContext) -> 
 
 def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:
     try:
-        payload = job_type.payload.model_validate_json(work.payload)
-    except pydantic.ValidationError as exc:
+        payload = job_type.read(work.payload)
+    except (pydantic.ValidationError, InvalidPayload) as exc:
         return Report(_ending(work, AttemptOutcome.DISCARDED, error=described(exc)), exc)
     if not context.board.trusted():   # the last moment before the handler: a thawed process starts nothing stale
         return Report(_ending(work, AttemptOutcome.RELEASED))

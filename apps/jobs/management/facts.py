@@ -6,10 +6,11 @@ from apps.jobs import selectors
 from apps.jobs.models import Artifact, Job, StaleWrite, Worker
 
 JOB = (
-    "id", "type", "queue", "priority", "status", "payload", "result", "error", "attempt", "max_attempts", "failures",
+    "id", "type", "queue", "priority", "status", "shown_payload", "result", "error", "attempt", "max_attempts", "failures",
     "rescues", "fence", "worker_id", "tags", "unique_key", "progress", "run_at", "created_at", "started_at",
     "finished_at", "cancel_requested_at", "cron_id", "scheduled_for",
 )   # fmt: skip
+CALLED = {"worker_id": "worker", "shown_payload": "payload"}
 QUEUE = (
     "name", "waiting", "running", "oldest_waiting_seconds", "paused", "paused_at", "paused_by", "paused_reason",
 )   # fmt: skip
@@ -47,4 +48,4 @@ def of_stale(row: StaleWrite) -> dict[str, Any]:
 
 
 def _of(row: object, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name.removesuffix("_id") if name == "worker_id" else name: getattr(row, name) for name in names}
+    return {CALLED.get(name, name): getattr(row, name) for name in names}

@@ -36,7 +36,12 @@ def _matching(type_name: str, *, payload: object, queue: str | None, unique_key:
         rows = rows.filter(queue=queue)
     if unique_key is not None:
         rows = rows.filter(unique_key=unique_key)
-    return [row for row in rows if payload is None or _within(payload, row.payload)]
+    return [row for row in rows if payload is None or _within(payload, _opened(row))]
+
+
+def _opened(row: Job) -> object:
+    sealing = registry.get(row.type).sealing
+    return row.payload if sealing is None else sealing.opened(row.payload)
 
 
 def _within(part: object, whole: object) -> bool:
@@ -51,7 +56,7 @@ def _asked(type_name: str, **wanted: object) -> str:
 
 def _there() -> str:
     rows = list(selectors.jobs().order_by("created_at", "id")[: SHOWN + 1])
-    lines = [f"  {row.type}  {row.status}  queue {row.queue}  {row.payload!r}" for row in rows[:SHOWN]]
+    lines = [f"  {row.type}  {row.status}  queue {row.queue}  {row.shown_payload!r}" for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
         lines.append("  and more")
     return "\n".join(["these jobs are there:", *lines]) if rows else "no job is there at all"

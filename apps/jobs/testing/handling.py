@@ -129,7 +129,7 @@ def run_handler(type_name: str, payload: object = None, **attempt: Any) -> Handl
     payload and the result are checked as in a worker: `InvalidJob`, `UnstorableResult`.
     """
     job_type = registry.get(type_name)
-    model = job_type.payload.model_validate_json(job_type.check({} if payload is None else payload))
+    model = job_type.read(job_type.check({} if payload is None else payload))
     context = FakeContext(type=type_name, **{"timeout": job_type.timeout, **attempt})
     value = job_type.handler(context, model)
     if context.completion is not None:   # committed: what the handler returns afterwards changes nothing

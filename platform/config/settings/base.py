@@ -51,6 +51,7 @@ def database(url: str) -> dict[str, Any]:
 # Django
 DEBUG = False
 SECRET_KEY = ENV.SECRET_KEY
+SEAL_KEYS = ENV.words("SEAL_KEYS")                    # the first seals, all open
 ALLOWED_HOSTS = ENV.words("ALLOWED_HOSTS")
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",   # urls.py looks for the admins: a worker needs none

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from config.settings import artifacts
 from core.errors import Misconfigured
 from core.mail import mailbox, relay
+from core.sealing import keys
 
 ROOT = Path(__file__).resolve().parents[3]
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
@@ -83,6 +84,11 @@ def _mailbox(value: str) -> str:
     return value
 
 
+def _seal_keys(value: str) -> str:
+    keys.check(_split(value))
+    return value
+
+
 class Environment(BaseModel):
     """Everything that can be set from outside, with its default. What is set to nothing counts as not set."""
 
@@ -92,6 +98,7 @@ class Environment(BaseModel):
     BROKER_URL: Annotated[str, _url(*BROKERS)] = ""
     CACHE_URL: Annotated[str, _url(*CACHES)] = ""
     SECRET_KEY: str = ""
+    SEAL_KEYS: Annotated[str, AfterValidator(_seal_keys)] = ""
     ALLOWED_HOSTS: Annotated[str, AfterValidator(_words)] = ""
     DEBUG: bool = False
     DATA_DIR: Path = ROOT / ".data"
@@ -169,4 +176,4 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
 
 def _shown(name: str, value: object) -> str:
     """Return what may be printed of a wrong value: nothing where a password may stand."""
-    return "" if name in {"SECRET_KEY", "METRICS_TOKEN"} or name.endswith("_URL") else f"={value}"
+    return "" if name in {"SECRET_KEY", "SEAL_KEYS", "METRICS_TOKEN"} or name.endswith("_URL") else f"={value}"

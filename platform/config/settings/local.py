@@ -6,6 +6,7 @@ from core.devserver import mails, ports, secrets
 
 DEBUG = base.ENV.DEBUG
 SECRET_KEY = base.ENV.SECRET_KEY or secrets.secret_key(base.ENV.DATA_DIR)
+SEAL_KEYS = base.SEAL_KEYS or secrets.seal_keys(base.ENV.DATA_DIR)
 OUTGOING_ALLOW_PRIVATE = base.ENV.OUTGOING_ALLOW_PRIVATE is not False   # what it may call is this machine's own
 ALLOWED_HOSTS = base.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
 if not base.ENV.EMAIL_URL:   # what `make up` starts: its mails are read at /mails

@@ -6,6 +6,8 @@ import secrets
 from pathlib import Path
 
 from core.devserver import folder
+from core.errors import Misconfigured
+from core.sealing import keys
 
 
 def secret(data_dir: Path, name: str, *, size: int = 48) -> str:
@@ -28,6 +30,17 @@ def _kept(data_dir: Path, name: str, *, size: int) -> str:
 def secret_key(data_dir: Path) -> str:
     """Return Django's key of this checkout."""
     return known(data_dir, "secret_key") or secret(data_dir, "secret_key")
+
+
+def seal_keys(data_dir: Path) -> list[str]:
+    """Return the keys that seal fields of payloads in this checkout; to rotate, put another and a comma before them."""
+    found = known(data_dir, "seal_keys") or secret(data_dir, "seal_keys", size=keys.BYTES)
+    words = [word.strip() for word in found.split(",") if word.strip()]
+    try:
+        keys.check(words)
+    except ValueError as exc:
+        raise Misconfigured([f"{data_dir / 'seal_keys'} {exc}"]) from exc
+    return words
 
 
 def known(data_dir: Path, name: str) -> str | None:
