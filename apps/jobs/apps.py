@@ -16,7 +16,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.jobs.types")
-        import_module("apps.jobs.checks")
+        checks = import_module("apps.jobs.checks")
         autodiscover_modules("jobs")   # an installed app's own jobs.py
         for module in settings.JOB_MODULES:
             try:
@@ -27,3 +27,6 @@ class JobsConfig(AppConfig):
                     fix = "check the spelling, and that its folder is the working directory or on PYTHONPATH"
                     raise Misconfigured([f"{problem}: {fix}"]) from exc
                 raise
+        # A web server runs no checks and a worker ignores what they say; this one must stop both.
+        if missing := [f"{found.msg}: {found.hint}" for found in checks.types_without_key()]:
+            raise Misconfigured(missing)

@@ -3,7 +3,7 @@
 The database is asked by `check --database default` and by `migrate` alone: no other command waits for it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,10 +80,11 @@ def check_broker(**_: Any) -> list[CheckMessage]:
 @register()
 def check_types(**_: Any) -> list[CheckMessage]:
     """Look at the registered types: at what their decorator could not see."""
-    return [*_payloads_without_schema(), *_queues_alike(), *_types_without_key()]
+    return [*_payloads_without_schema(), *_queues_alike(), *types_without_key()]
 
 
-def _types_without_key() -> Iterable[CheckMessage]:
+def types_without_key() -> Iterator[CheckMessage]:
+    """Say that there is something to seal and nothing to seal it with."""
     sealing = [job_type.name for job_type in registry.all_types() if job_type.sensitive]
     if sealing and not settings.SEAL_KEYS:
         yield Error(

@@ -58,8 +58,27 @@ def test_a_server_refuses_to_start_in_a_sentence_that_names_the_variable(environ
 
 def test_a_type_with_sealed_fields_wants_a_key(tmp_path):
     here = {"DATA_DIR": str(tmp_path), "JOB_MODULES": "tests.support.sealed", "PYTHONPATH": str(ROOT)}
-    without = start("check", **here)
+    without = start("version", **here)
     with_key = start("check", **here, SEAL_KEYS="A" * 43)
 
     assert (1, 0) == (without.returncode, with_key.returncode)
-    assert ("(jobs.E007)" in without.stderr, "SEAL_KEYS_FILE" in without.stderr) == (True, True)
+    assert "SEAL_KEYS is not set, and sealed.pay has fields to seal: make one with" in without.stderr
+
+
+@pytest.mark.parametrize("process", [
+    ["celery", "-A", "config", "worker"], ["celery", "-A", "config", "beat"],
+    ["gunicorn", "config.wsgi", "--chdir", "platform", "--bind", "127.0.0.1:0"],
+])   # fmt: skip
+def test_no_process_starts_without_a_key_for_what_it_shall_seal(process, tmp_path):
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SEAL_KEYS")}
+    here = {
+        "DATA_DIR": str(tmp_path), "JOB_MODULES": "tests.support.sealed", "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+    }
+    started = subprocess.run(
+        [sys.executable, "-m", *process], cwd=ROOT, env={**others, **RIGHT, **here}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )
+
+    assert 0 != started.returncode
+    assert "SEAL_KEYS is not set, and sealed.pay has fields to seal: make one with" in started.stderr + started.stdout
