@@ -154,6 +154,16 @@ def test_a_ready_made_sealed_value_is_refused_by_the_api(db):
     assert (422, ["/payload/token"]) == (answer.status_code, [each["pointer"] for each in answer.json()["errors"]])
 
 
+def test_the_fingerprint_of_a_request_is_keyed(db, settings):
+    body = {"type": NAME, "payload": {"do": "give", **PAYLOAD}}
+    with sealed_type():
+        for number in ("first", "second"):
+            Caller.of("operator").post("/api/v1/jobs", body, Idempotency_Key=number)
+            settings.SECRET_KEY = "another" * 9
+
+    assert 2 == len(set(IdempotencyRecord.objects.values_list("fingerprint", flat=True)))
+
+
 def test_without_a_key_the_api_says_what_is_missing(db, settings):
     settings.SEAL_KEYS = []
     with sealed_type():
