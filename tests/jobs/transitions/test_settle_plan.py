@@ -20,7 +20,8 @@ def plan_of_a_settle():
 
     jobs(300)
     on_django()("ANALYZE job", {})
-    on_django()("SET LOCAL enable_seqscan = off", {})
+    for way in ("seqscan", "bitmapscan"):   # as the ledger's connection has it
+        on_django()(f"SET LOCAL enable_{way} = off", {})
     me = worker()
     settle.settle(explained, [end(each) for each in claims(me, limit=20)], worker=me, rescue_cap=3).get()
     return "\n".join(plan)
