@@ -128,6 +128,17 @@ class NotAllowedNow(JobError):
         super().__init__(f"job {job_id} is {status}: {action} is for {', '.join(allowed)}")
 
 
+class BegunAnewOnly(NotAllowedNow):
+    """A bulk discard that has ended is never gone on with by a retry, which asks for less than a discard; nothing was changed."""
+
+    def __init__(self, job_id: uuid.UUID, *, status: str) -> None:
+        super().__init__("retry", job_id=job_id, status=status, allowed=())
+        self.args = (
+            f"job {job_id} discards all that match, and only an admin may begin that: begin it anew in the admin, "
+            "what it has discarded matches no longer",
+        )
+
+
 class JobBusy(JobError):
     """Somebody holds the job's row, a handler in its transaction perhaps; nothing was changed, try again."""
 

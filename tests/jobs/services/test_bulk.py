@@ -7,12 +7,13 @@ from django.utils import timezone
 
 from apps.jobs import services as jobs
 from apps.jobs import testing
-from apps.jobs.errors import Cancelled
+from apps.jobs.errors import Cancelled, NotAllowedNow
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
-from apps.jobs.services import bulk, many, retention
+from apps.jobs.services import actions, bulk, many, retention
 from apps.jobs.testing.handling import FakeContext
+from apps.jobs.transitions import retry as retrying
 from core import audit
 from core.audit.models import AuditEntry
 from core.ids import uuid7
@@ -302,3 +303,24 @@ def test_its_row_goes_with_its_job():
     retention.prune(keep=timedelta(days=7))
 
     assert [kept] == list(Bulk.objects.values_list("id", flat=True))
+
+
+def test_a_discard_of_all_that_match_is_not_gone_on_with_by_who_may_only_retry():
+    dead(2)
+    bulk_id = begin("discard")
+    actions.cancel(bulk_id)
+
+    with pytest.raises(NotAllowedNow, match="begin it anew"):
+        actions.retry(bulk_id)
+    assert [bulk_id] == list(many.act("retry", [bulk_id], reason="r").refused)
+    assert Status.CANCELLED == factories.row(bulk_id).status
+    assert [] == testing.drain()
+
+
+def test_without_its_condition_a_retry_of_many_would_go_on_with_it(monkeypatch):
+    monkeypatch.setattr(retrying, "_RETRY", retrying._RETRY.replace(retrying.BULK_DISCARD, "false"))
+    bulk_id = begin("discard")
+    actions.cancel(bulk_id)
+    many.act("retry", [bulk_id], reason="r")
+
+    assert Status.QUEUED == factories.row(bulk_id).status
