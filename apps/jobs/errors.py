@@ -133,10 +133,8 @@ class BegunAnewOnly(NotAllowedNow):
 
     def __init__(self, job_id: uuid.UUID, *, status: str) -> None:
         super().__init__("retry", job_id=job_id, status=status, allowed=())
-        self.args = (
-            f"job {job_id} discards all that match, and only an admin may begin that: begin it anew in the admin, "
-            "what it has discarded matches no longer",
-        )
+        said = "discards all that match, and only an admin may begin that: begin it anew in the admin, what it has done is done"
+        self.args = (f"job {job_id} {said}",)
 
 
 class JobBusy(JobError):
