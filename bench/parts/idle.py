@@ -31,7 +31,8 @@ def run(run: Run) -> None:
 
 def _ours(run: Run) -> dict[str, Fleet]:
     stack = Stack(
-        root=ROOT, data_dir=run.stage.folder, addresses=run.stage.addresses, port=ports.unused(), flower_port=0, workers=1,
+        root=ROOT, data_dir=run.stage.folder, addresses=run.stage.addresses, port=ports.unused(), flower_port=0,
+        mail_port=None, workers=1,
     )
     crews = {}
     for program in stack.programs(("web", "worker", "beat")):
