@@ -1,18 +1,7 @@
-"""What is typed at a terminal, checked while the command line is read: a mistake exits with 2 and says the right form."""
+"""What is typed at a terminal of a job; what is not of jobs alone is read in `core.management.arguments`."""
 
-import json
-import re
-import sys
 import uuid
 from argparse import ArgumentTypeError
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
-
-from django.utils.dateparse import parse_datetime
-
-UNITS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"(?P<amount>\d{1,12}(\.\d{1,6})?)(?P<unit>ms|[smhd]?)", re.ASCII)
 
 
 def job_id(text: str) -> uuid.UUID:
@@ -21,45 +10,3 @@ def job_id(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no id of a job: those look like 0198c5b2-7d3a-7c4e-9f00-5a1b2c3d4e5f") from None
-
-
-def duration(text: str) -> timedelta:
-    """Read a length of time: seconds, or a number with ms, s, m, h or d."""
-    found = DURATION.fullmatch(text)
-    if not found:
-        raise ArgumentTypeError(f"{text!r} is no length of time: write seconds, or 500ms, 90s, 5m, 2h, 1d")
-    try:
-        return timedelta(seconds=float(found["amount"]) * UNITS[found["unit"]])
-    except OverflowError:
-        raise ArgumentTypeError(f"{text!r} is longer than any calendar") from None
-
-
-def moment(text: str) -> datetime:
-    """Read a moment in time, with its zone."""
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ArgumentTypeError(f"{text!r} is no moment: write it with its zone, as in 2030-01-31T09:00:00Z")
-    return found
-
-
-def number(least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers within bounds."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not least <= int(text) <= most:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def document(text: str) -> Any:
-    """Read JSON; `-` reads it from standard input."""
-    try:
-        given = sys.stdin.read() if text == "-" else text
-        return json.loads(given)
-    except (ValueError, RecursionError) as exc:
-        raise ArgumentTypeError(f"is not JSON: {exc}") from None

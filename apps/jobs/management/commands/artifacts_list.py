@@ -4,8 +4,9 @@ from typing import Any
 
 from apps.jobs import selectors
 from apps.jobs.management import facts
-from apps.jobs.management.arguments import job_id, number
+from apps.jobs.management.arguments import job_id
 from apps.jobs.management.output import PlatformCommand, table
+from core.management.arguments import number
 
 COLUMNS = {
     "id": "ID", "name": "NAME", "content_type": "TYPE", "size": "BYTES", "job": "JOB", "expires_at": "KEPT UNTIL",

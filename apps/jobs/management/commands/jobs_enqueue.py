@@ -8,11 +8,11 @@ from apps.jobs import registry, selectors
 from apps.jobs import services as jobs
 from apps.jobs.lifecycle import FINISHED, Status
 from apps.jobs.management import facts
-from apps.jobs.management.arguments import document, duration, moment, number
 from apps.jobs.management.output import MutatingCommand, Refused, printable
 from apps.jobs.models import Job
 from apps.jobs.services.options import CONFLICTS
 from core import clock
+from core.management.arguments import document, duration, moment, number
 
 LOOKS_EVERY_SECONDS = 0.1
 

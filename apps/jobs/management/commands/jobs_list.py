@@ -4,8 +4,8 @@ from typing import Any
 from apps.jobs import selectors
 from apps.jobs.lifecycle import Status
 from apps.jobs.management import facts
-from apps.jobs.management.arguments import moment, number
 from apps.jobs.management.output import PlatformCommand, table
+from core.management.arguments import moment, number
 
 COLUMNS = {
     "id": "ID", "type": "TYPE", "status": "STATUS", "queue": "QUEUE", "priority": "PRIO", "attempt": "ATTEMPT",

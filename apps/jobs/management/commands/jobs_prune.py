@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from apps.jobs.conf import config
-from apps.jobs.management.arguments import duration
 from apps.jobs.management.output import MutatingCommand, listing
 from apps.jobs.services import retention
+from core.management.arguments import duration
 
 
 class Command(MutatingCommand):

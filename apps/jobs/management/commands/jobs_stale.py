@@ -4,8 +4,9 @@ from typing import Any
 
 from apps.jobs import selectors
 from apps.jobs.management import facts
-from apps.jobs.management.arguments import job_id, number
+from apps.jobs.management.arguments import job_id
 from apps.jobs.management.output import PlatformCommand, table
+from core.management.arguments import number
 
 COLUMNS = {"at": "AT", "job_id": "JOB", "fence": "FENCE", "worker": "WORKER", "outcome": "WOULD HAVE"}
 

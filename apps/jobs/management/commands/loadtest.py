@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from apps.jobs.management import stack
-from apps.jobs.management.arguments import document, duration, number
 from apps.jobs.management.load import Load, Report
 from apps.jobs.management.output import PlatformCommand, Refused, listing
 from core import clock
+from core.management.arguments import document, duration, number
 
 LIVE_SECONDS, DULL_SECONDS = 0.2, 5.0   # how often a line is renewed on a terminal, and elsewhere
 WIDTH = 100

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 
 from apps.jobs.management import smoke, stack
-from apps.jobs.management.arguments import duration
 from apps.jobs.management.output import PlatformCommand, Refused
 from apps.jobs.management.smoke import Checked
+from core.management.arguments import duration
 
 MARKS = {True: "✓", False: "✗", None: "-"}
 

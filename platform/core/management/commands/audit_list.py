@@ -1,14 +1,13 @@
 import json
-import re
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.utils.dateparse import parse_datetime
 
 from core.audit import reading
 from core.audit.models import AuditEntry
+from core.management.arguments import moment, number
 
 COLUMNS = (
     "id", "at", "actor", "actor_name", "role", "channel", "address", "action", "target", "before", "after", "request_id",
@@ -25,9 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--action", help="as in job.retry or queue.pause")
         parser.add_argument("--target", help="as in job:<id> or queue:mail")
         parser.add_argument("--request-id", help="all that one request did")
-        parser.add_argument("--created-after", type=_moment, metavar="TIME", help="as in 2030-01-31T09:00:00Z")
-        parser.add_argument("--created-before", type=_moment, metavar="TIME")
-        parser.add_argument("--limit", type=_limit, default=50, help="default: 50")
+        parser.add_argument("--created-after", type=moment, metavar="TIME", help="as in 2030-01-31T09:00:00Z")
+        parser.add_argument("--created-before", type=moment, metavar="TIME")
+        parser.add_argument("--limit", type=number(1, MOST), default=50, help="default: 50")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *, limit: int, **options: Any) -> None:
@@ -56,19 +55,3 @@ def _line(row: AuditEntry) -> str:
 
 def _shown(facts: dict[str, Any] | None, name: str) -> str:
     return json.dumps(facts[name], ensure_ascii=False) if facts and name in facts else "-"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ArgumentTypeError(f"{text!r} is no moment: write it with its zone, as in 2030-01-31T09:00:00Z")
-    return found
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 1 <= int(text) <= MOST:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST}")
-    return int(text)
