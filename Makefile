@@ -12,6 +12,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 
 # What static checks may be told: nothing answers at these addresses, and nobody asks there.
 NOWHERE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none BROKER_URL=redis://127.0.0.1:1/0 CACHE_URL=redis://127.0.0.1:1/1 \
+	SEAL_KEYS=only-for-checks-only-for-checks-only-for-ch \
 	SECRET_KEY=only-for-checks-Zq8vT2mKx5wRb9nLc4hJd7gFs3pYa6uEi1oM0tN ALLOWED_HOSTS=checks.invalid
 
 # $(call install,NAME): install requirements/NAME.txt and the project itself, unless exactly that was done here before.

@@ -4,7 +4,11 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic_core import PydanticCustomError
+
 from core.errors import PlatformError
+
+TOLD = "told"   # the type of such an error of pydantic
 
 
 class JobError(PlatformError):
@@ -17,6 +21,16 @@ class Problem:
 
     pointer: str
     detail: str
+
+
+def refused(reason: str, *, field: str | tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """Return what a validator of a payload raises, so that callers are told `reason` and nothing else.
+
+    It is told to everybody, also where fields of the type are sealed: put no value of such a field into it. `field` is
+    for a validator of a whole model: the member that is to be changed, or the way to it.
+    """
+    way = (field,) if isinstance(field, str) else field
+    return PydanticCustomError(TOLD, "{reason}", {"reason": reason, "field": way})
 
 
 class InvalidJob(JobError):
