@@ -27,6 +27,7 @@ from apps.jobs.errors import (
 from apps.jobs.outcomes import JSON, Outcome
 from apps.jobs.retry import Exponential, RetryPolicy
 from apps.jobs.sealing import Sealing, sealing
+from core.api.roles import Role
 from core.sealing.form import NoSealKey, Way
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -96,6 +97,8 @@ class JobType:
     retry: RetryPolicy
     batch: int
     result: bool
+    enqueue_role: Role = Role.OPERATOR
+    retry_role: Role | Callable[[Any], Role] | None = None
     sealing: Sealing | None = None
 
     @property
@@ -107,6 +110,12 @@ class JobType:
     def description(self) -> str:
         """The first paragraph of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n\n")[0]
+
+    def role_to_retry(self, payload: Callable[[], Any]) -> Role:
+        """Return the least role that may retry a job; `payload` gives what is stored, and is asked only if it matters."""
+        if self.retry_role is None:
+            return self.enqueue_role
+        return self.retry_role if isinstance(self.retry_role, Role) else self.retry_role(payload())
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the payload."""
@@ -221,6 +230,8 @@ def job_type(
     batch: int = 100,
     result: bool = True,
     sensitive: Sequence[str] = (),
+    enqueue_role: Role = Role.OPERATOR,
+    retry_role: Role | Callable[[Any], Role] | None = None,
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
@@ -228,6 +239,8 @@ def job_type(
     With `result=False` what the handler returns is not stored. Raise `payload_version` when old workers cannot read the
     new payload: they will leave such rows to new ones. `sensitive` names what of the payload is stored sealed, and opened
     for the handler alone: `card`, `sign.secret`, `headers.*`, see `docs/how-to/sealed-fields.md`.
+    People need `enqueue_role` to ask for such a job and `retry_role`, which may depend on its stored payload, to retry it; by
+    default the same. Code may enqueue any type.
     """
     if not NAME.fullmatch(name):
         msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
@@ -248,7 +261,7 @@ def job_type(
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
             priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
-            sealing=sealed,
+            enqueue_role=enqueue_role, retry_role=retry_role, sealing=sealed,
         )
         return handler
 

@@ -11,10 +11,11 @@ from django.urls import reverse
 from apps.jobs import registry, selection, selectors
 from apps.jobs import services as jobs
 from apps.jobs.admin.outside import flower_task
-from apps.jobs.errors import JobNotFound
+from apps.jobs.errors import JobNotFound, RoleNeeded
 from apps.jobs.lifecycle import ACTIONS, Status
 from apps.jobs.models import Artifact, Job, Worker
 from apps.jobs.selection import Selection
+from apps.jobs.services import roles
 from apps.jobs.transitions import insert
 from apps.jobs.transitions.statement import on_django
 from core.admin.filters import Moments, choice, span
@@ -141,6 +142,8 @@ class JobAdmin(Looking):
         for job in found.values():
             if job.status not in ACTIONS[operation.name]:
                 foreseen.refused.append((str(job), f"it is {job.status}"))
+            elif operation.name == "retry" and (reason := _against_retry(job)):
+                foreseen.refused.append((str(job), reason))
             elif job.unique_key in taken:
                 foreseen.refused.append((str(job), f"job {taken[job.unique_key]} has its unique key now"))
             else:
@@ -215,6 +218,14 @@ class JobAdmin(Looking):
     @admin.display(description="error")
     def error_text(self, job: Job) -> str:
         return error_block(job.error)
+
+
+def _against_retry(job: Job) -> str:
+    try:
+        roles.check_retry(job)
+    except RoleNeeded as exc:
+        return str(exc)
+    return ""
 
 
 def error_block(error: dict[str, Any] | None) -> str:
