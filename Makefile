@@ -27,7 +27,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench clean requirements sbom local dev
+.PHONY: help up test lint fmt bench clean requirements sbom audit local dev
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,7 +58,7 @@ clean:  ## remove what can be made again; what is stored in .data/ stays
 
 requirements:  ## lock requirements/*.txt anew from *.in, for every platform, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: pip install uv"; exit 1; }
-	@for name in base s3 local dev; do \
+	@for name in base s3 local dev audit; do \
 		UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 			--no-emit-find-links --no-annotate --python-version 3.11 --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
@@ -69,6 +69,15 @@ sbom: dev  ## write what is locked as CycloneDX to build/sbom/, without a networ
 		$(PY) -W ignore::UserWarning:cyclonedx.model.bom -m cyclonedx_py requirements requirements/$$name.txt \
 			--pyproject pyproject.toml --output-reproducible -o $(SBOM)/$$name.cdx.json $(ARGS) || exit 1; \
 	done
+
+audit: $(PY)  ## ask about known weaknesses of what is locked; needs a network that answers, and says when it does not
+	@if [ -z "$$PIP_AUDIT" ] && [ "$$(cat .cache/audit/.installed 2>/dev/null)" != "$$(cksum < requirements/audit.txt)" ]; then \
+		echo "Installing requirements/audit.txt into .cache/audit/ ..." && \
+		$(PY) -m venv .cache/audit && \
+		.cache/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt && \
+		cksum < requirements/audit.txt > .cache/audit/.installed || true; \
+	fi
+	@ARGS="$(ARGS)" .ci/audit
 
 local: $(PY)
 	$(call install,local)
