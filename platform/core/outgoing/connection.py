@@ -105,12 +105,10 @@ class Adapter(HTTPAdapter):
         self._pinned: list[addresses.Address] = []
         super().__init__()
 
-    def build_connection_pool_key_attributes(
-        self, request: PreparedRequest, verify: Any, cert: Any = None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        host, tls = cast(
-            "tuple[dict[str, Any], dict[str, Any]]", super().build_connection_pool_key_attributes(request, verify, cert),
-        )
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
+        """Return where to connect to, and how TLS is to know the server."""
+        attributes: Any = super().build_connection_pool_key_attributes(request, verify, cert)
+        host, tls = attributes
         if self._line.allow_private:
             return host, tls
         name, port = host["host"], host["port"]
