@@ -19,7 +19,7 @@ from apps.jobs.services import roles
 from apps.jobs.transitions import insert
 from apps.jobs.transitions.statement import on_django
 from core.admin.filters import Moments, choice, span
-from core.admin.lists import Looking, Page
+from core.admin.lists import Page, Walking
 from core.admin.operations import Foreseen, Operation
 from core.admin.text import block, json_block, link, list_of, page_of
 from core.api.roles import Role
@@ -90,7 +90,7 @@ def _search(text: str) -> dict[str, Any]:
 
 
 @admin.register(Job)
-class JobAdmin(Looking):
+class JobAdmin(Walking):
     list_display = ("name", "type", "status", "queue", "attempts", "created_at", "worker", "labels")
     list_filter = (
         choice("status", "status", statuses), choice("type", "type", types), choice("queue", "queue", queues),
