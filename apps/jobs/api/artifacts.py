@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.core.files.uploadedfile import UploadedFile
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseNotModified
 from django.urls import reverse
 from django.utils.http import parse_etags
 from rest_framework.request import Request
@@ -73,7 +73,7 @@ class OneArtifact(JobsView):
         refuse_parameters(request)
         tag = f'"{artifacts.get(artifact_id).sha256}"'
         if is_known(request.headers.get("If-None-Match", ""), tag=tag):
-            return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+            return HttpResponseNotModified(headers={"ETag": tag})
         found = artifacts.opened(artifact_id)
         artifact = found.artifact
         headers = {

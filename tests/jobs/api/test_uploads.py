@@ -118,6 +118,7 @@ def test_who_has_the_bytes_is_not_sent_them(operator, form, method):
     answer = getattr(operator.client, method)(f"{ARTIFACTS}/{made['id']}", headers=headers)
 
     assert (304, b"", f'"{made["sha256"]}"', "no-store") == (answer.status_code, answer.content, answer["ETag"], answer["Cache-Control"])
+    assert "Content-Type" not in answer
 
 
 @pytest.mark.parametrize("header", ['"other"', "", "abc", '"', "W/", '"{}x"', "{}"])

@@ -33,8 +33,11 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d
 
 @cache
 def _zones() -> frozenset[str]:
-    """Return the names of the IANA database. The machine's own list has more: `localtime`, zones that count leap seconds."""
-    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+    """Return the names of the IANA database. The machine's own list has more: `localtime`, zones that count leap seconds.
+
+    `Factory` is there for machines that nobody has set up, and no place.
+    """
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
 def _moment(value: object) -> datetime:

@@ -40,7 +40,7 @@ WRONG = [
     ({"timezone": "/etc/localtime"}, "/payload/timezone", "such as Europe/Berlin"),
     *(
         ({"timezone": name}, "/payload/timezone", "is not a time zone of the IANA database")
-        for name in ("localtime", "posixrules", "posix/Europe/Berlin", "right/Europe/Berlin", "europe/berlin", "", "UTC ", "tzdata.zi")
+        for name in ("localtime", "Factory", "posixrules", "posix/Europe/Berlin", "right/Europe/Berlin", "europe/berlin", "", "UTC ", "tzdata.zi")
     ),
     ({"timezone": "A" * 5000}, "/payload/timezone", "such as Europe/Berlin"),
     ({"filters": {"typ": "email.send"}}, "/payload/filters/typ", "not permitted"),
