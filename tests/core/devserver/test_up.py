@@ -245,7 +245,9 @@ def test_an_interrupt_of_make_alone_is_heard(data_dir, tmp_path):
     makefile.write_text(f"up:\n\t@exec {sys.executable} {ROOT}/manage.py up --no-smoke --only web\n", encoding="utf-8")
     log = tmp_path / "log"
     with log.open("w") as file, subprocess.Popen(
-        ["make", "-f", makefile, "up"], env={**others(), "DATA_DIR": str(data_dir)}, stdout=file, stderr=file,
+        # Whoever starts the tests in the background may have them ignore SIGINT, which is inherited: env (1) takes it back.
+        ["env", "--default-signal=INT", "make", "-f", makefile, "up"],
+        env={**others(), "DATA_DIR": str(data_dir)}, stdout=file, stderr=file,
     ) as make:
         until(lambda: READY in log.read_text(encoding="utf-8"), timeout=60)
         everybody = psutil.Process(make.pid).children(recursive=True)
