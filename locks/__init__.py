@@ -1,0 +1,1 @@
+"""Named locks with fencing tokens that no stale holder can outlive."""
