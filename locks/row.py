@@ -3,7 +3,10 @@
 import enum
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
+
+LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
 class State(enum.IntEnum):
@@ -46,6 +49,11 @@ class Row:
     """How long an observer waits without seeing a renewal before it takes over."""
     since_ms: int
     """When the grant was asked for, by the holder's wall clock (milliseconds since 1970). For people only."""
+
+    @property
+    def since(self) -> datetime:
+        """Return `since_ms` as a moment; a nonsensical one as the last that there is."""
+        return datetime.fromtimestamp(max(0, min(self.since_ms / 1000, LAST_MOMENT)), UTC)
 
     @property
     def version(self) -> Version:
