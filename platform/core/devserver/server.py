@@ -158,6 +158,11 @@ class Server(abc.ABC):
         """Tell whether its process lives; a frozen one does."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def frozen(self) -> bool:
+        """Tell whether it is stalled and not resumed yet."""
+        return bool(self._frozen)
+
     def leftover(self) -> psutil.Process | None:
         """Return a process that works in our folder and is not ours."""
         for process in psutil.process_iter(["name"]):

@@ -5,6 +5,7 @@ keyspace created then stays on some nodes only. So readiness is asked for in the
 through each node: all peers known, a read at ALL, equal versions of the schema, one LWT that is committed at ALL.
 """
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 90.0
 PAUSE_SECONDS = 0.1
+PROTOCOL = 5   # else each connection tries what newer servers know
 KEYSPACE = "CREATE KEYSPACE IF NOT EXISTS ready WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {}}}"
 TABLE = "CREATE TABLE IF NOT EXISTS ready.probe (id int PRIMARY KEY, n int)"
 # Its keyspace has three replicas from the start: answered at ALL only when this node sees every replica alive.
 READ_AT_ALL = "SELECT status FROM system_distributed.view_build_status WHERE keyspace_name = '' AND view_name = ''"
+
+
+PROBE = "INSERT INTO ready.probe (id, n) VALUES ({}, 1) IF NOT EXISTS"
 
 
 class NotReady(PlatformError):
@@ -91,22 +96,25 @@ class Ring:
 
     def wait_usable(self) -> None:
         """Wait until every node sees every other and commits with it."""
+        others = len(self.nodes) - 1
         with self.pinned() as sessions:
             for node, session in zip(self.nodes, sessions, strict=True):
-                self._until(f"peers of {node.host}", lambda s=session: len(list(s.execute("SELECT peer FROM system.peers_v2"))) == len(self.nodes) - 1)
-                if len(self.nodes) > 1:
-                    self._until(f"a read at ALL through {node.host}", lambda s=session: s.execute(READ_AT_ALL) is not None)
+                ask = functools.partial(_rows, session)
+                self._until(f"peers of {node.host}", lambda ask=ask: len(ask("SELECT peer FROM system.peers_v2")) == others)  # type: ignore[misc]  # mypy infers no lambda with a default
+                if others:
+                    self._until(f"a read at ALL through {node.host}", lambda ask=ask: ask(READ_AT_ALL) is not None)  # type: ignore[misc]  # as above
             self.create([KEYSPACE.format(len(self.nodes)), TABLE], sessions=sessions)
             for number, session in enumerate(sessions):
-                probe = f"INSERT INTO ready.probe (id, n) VALUES ({number}, 1) IF NOT EXISTS"  # noqa: S608  a number of ours
-                self._until(f"an LWT through {self.nodes[number].host}", lambda s=session, p=probe: s.execute(p).one() is not None)
+                probe = functools.partial(_rows, session, PROBE.format(number))
+                self._until(f"an LWT through {self.nodes[number].host}", lambda probe=probe: len(probe()) == 1)  # type: ignore[misc]  # as above
 
     def create(self, statements: Sequence[str], *, sessions: Sequence[Any] = ()) -> None:
         """Run statements of the schema, and return when all nodes have what they made."""
         with ExitStack() as stack:
             known = sessions or stack.enter_context(self.pinned())
             for statement in statements:
-                self._until(statement[:60], lambda s=statement: known[0].execute(s, timeout=10) is not None)
+                make = functools.partial(known[0].execute, statement, timeout=10)
+                self._until(statement[:60], lambda make=make: make() is not None)  # type: ignore[misc]  # as above
             self._until("one version of the schema", lambda: len({
                 session.execute("SELECT schema_version FROM system.local").one()[0] for session in known
             }) == 1)
@@ -129,7 +137,7 @@ class Ring:
                     warnings.simplefilter("ignore")   # of what the driver will no longer support some day
                     cluster = Cluster(
                         [node.host], port=node.port, execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-                        schema_metadata_enabled=False, token_metadata_enabled=False,
+                        schema_metadata_enabled=False, token_metadata_enabled=False, protocol_version=PROTOCOL,
                     )
                     stack.callback(cluster.shutdown)
                     sessions.append(cluster.connect())
@@ -155,3 +163,7 @@ def _free_on(hosts: Sequence[str], *, without: int = 0) -> int:
         port = ports.unused(without=[without])
         if all(ports.is_free(port, host=host) for host in hosts):
             return port
+
+
+def _rows(session: Any, statement: str) -> list[Any]:
+    return list(session.execute(statement))

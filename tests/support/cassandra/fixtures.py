@@ -1,0 +1,36 @@
+"""Fixtures: three nodes for the tests of one package, or none, named at the end as absent."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.devserver.cassandra.programs import Missing, Programs, programs
+from tests.support import components
+from tests.support.cassandra.hurt import HurtRing
+from tests.support.session import folder
+
+
+def found() -> Programs:
+    """Return what nodes are started with, or skip the test that asks."""
+    try:
+        return programs()
+    except Missing as exc:
+        components.absent("Cassandra", because=str(exc))
+
+
+@pytest.fixture(scope="package")
+def shared_ring() -> Iterator[HurtRing]:
+    with folder() as data_dir:
+        ring = HurtRing(data_dir=data_dir, programs=found()).start()
+        try:
+            yield ring
+        finally:
+            ring.kill()
+
+
+@pytest.fixture
+def ring(shared_ring: HurtRing) -> Iterator[HurtRing]:
+    """Three nodes, healed before the next test sees them, whatever this one did."""
+    yield shared_ring
+    if any(not node.running or node.frozen for node in shared_ring.nodes) or any(any(each.cells) for each in shared_ring.faults):
+        shared_ring.heal()
