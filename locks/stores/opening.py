@@ -20,5 +20,5 @@ def open_store(url: str, *, namespace: str = "default") -> Store:
         case "cassandra":
             from locks.stores.cassandra import CassandraStore  # noqa: PLC0415  as above
 
-            return CassandraStore.from_url(url, namespace=namespace)
+            return CassandraStore(url, namespace=namespace)
     raise ValueError(f"no store of locks has an address that begins with {scheme!r}: memory, postgresql or cassandra")

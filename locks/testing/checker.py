@@ -107,32 +107,43 @@ def is_fenced_mutex(grants: Iterable[Grant]) -> bool:
 def _collect(verdict: Verdict, events: list[Event]) -> None:
     calls: dict[str, float] = {}
     for event in events:
-        match event["event"]:
-            case "acquire.call":
-                calls[event["op"]] = event["at"]
-            case "acquire.return":
-                verdict.figures[f"acquire {event['outcome']}"] += 1
-                if event["outcome"] == "held":
-                    _add(verdict, event, calls[event["op"]])
-            case "renewed":
-                verdict.figures["renewals"] += 1
-                grant = verdict.grants.get((event["name"], event["token"]))
-                if grant is not None and event["at"] < grant.over:
-                    grant.deadline = max(grant.deadline, event["deadline"])
-            case "release.call" | "lost" | "force.call":
-                verdict.figures["lost leases"] += event["event"] == "lost"
-                grant = verdict.grants.get((event["name"], event["token"]))
-                if grant is not None:
+        kind = event["event"]
+        if kind == "acquire.call":
+            calls[event["op"]] = event["at"]
+        elif kind == "acquire.return":
+            verdict.figures[f"acquire {event['outcome']}"] += 1
+            if event["outcome"] == "held":
+                _add(verdict, event, calls[event["op"]])
+        elif kind == "killed":
+            for grant in verdict.grants.values():
+                if grant.pid == event["victim"]:
                     grant.over = min(grant.over, event["at"])
-            case "killed":
-                for grant in verdict.grants.values():
-                    if grant.pid == event["victim"]:
-                        grant.over = min(grant.over, event["at"])
-            case "granted":
-                verdict.figures["takeovers"] += event.get("victim") is not None
-                verdict.figures["questions"] += event.get("questions", 0)
-            case "forced" | "reaped" | "cancelled":
-                verdict.figures[f"{event['event']} {event.get('how', '')}".strip()] += 1
+        else:
+            _count(verdict, event)
+            _bound(verdict.grants.get((event.get("name", ""), event.get("token", 0))), event)
+
+
+def _count(verdict: Verdict, event: Event) -> None:
+    match event["event"]:
+        case "renewed":
+            verdict.figures["renewals"] += 1
+        case "lost":
+            verdict.figures["lost leases"] += 1
+        case "granted":
+            verdict.figures["takeovers"] += event.get("victim") is not None
+            verdict.figures["questions"] += event.get("questions", 0)
+        case "forced" | "reaped" | "cancelled":
+            verdict.figures[f"{event['event']} {event.get('how', '')}".strip()] += 1
+
+
+def _bound(grant: Grant | None, event: Event) -> None:
+    """Move the end of a grant's trust as the event says."""
+    if grant is None:
+        return
+    if event["event"] == "renewed" and event["at"] < grant.over:
+        grant.deadline = max(grant.deadline, event["deadline"])
+    elif event["event"] in ("release.call", "lost", "force.call"):
+        grant.over = min(grant.over, event["at"])
 
 
 def _add(verdict: Verdict, event: Event, called: float) -> None:
@@ -205,7 +216,7 @@ def _check_answers(verdict: Verdict, events: list[Event], lease_seconds: float |
 
 
 def _check_losses(verdict: Verdict, events: list[Event], tick_seconds: float) -> None:
-    """A lost lease is reported at its deadline, unless its process stood still."""
+    """Look for losses that were reported after the deadline, by a process that did not stand still."""
     stops = _stops(events)
     for event in events:
         if event["event"] != "lost":
