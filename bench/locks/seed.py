@@ -108,5 +108,5 @@ class SeedLocks:
         self._told(key)
         try:
             return self.connection.ask(key, values, number=number, timeout_seconds=self._attempt_seconds)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  classify raises again what it does not know
             return exc

@@ -10,6 +10,7 @@
 
 import queue
 import threading
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from locks.stores.cassandra.address import Address
 HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed after 3 s, not after a minute
 RECONNECT_SECONDS = 1
 CONNECT_SECONDS = 3
+ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
 
@@ -133,6 +135,7 @@ class Connection:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")   # what the driver will no longer support some day
                 session = driver.connect()
+            _wait_for_all(session)
             prepared = {}
             for key, text in self._texts.items():
                 prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
@@ -142,6 +145,15 @@ class Connection:
             driver.shutdown()
             raise
         return session, used.load_balancing_policy, prepared
+
+
+def _wait_for_all(session: Any) -> None:
+    """Wait for connections to the other nodes too, for a moment: the driver returns with the first, and a lock's may be another."""
+    give_up = time.monotonic() + ALL_SECONDS
+    while time.monotonic() < give_up and len(session.get_pool_state()) < sum(
+        host.is_up is not False for host in session.cluster.metadata.all_hosts()
+    ):
+        time.sleep(PAUSE_SECONDS)
 
 
 class Pending:

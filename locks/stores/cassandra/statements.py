@@ -75,10 +75,12 @@ RECORD = (
     "VALUES (:ns, :name, :id, :at_us, :kind, :fence, :actor, :reason); "
     "INSERT INTO {keyspace}.lock_events_by_month (ns, month, id, at_us, name, kind, fence, actor, reason) "
     "VALUES (:ns, :month, :id, :at_us, :name, :kind, :fence, :actor, :reason); "
+    "INSERT INTO {keyspace}.lock_event_months (ns, month) VALUES (:ns, :month); "
     "APPLY BATCH"
 )
 _EVENTS = "SELECT id, at_us, name, kind, fence, actor, reason FROM {keyspace}."
 EVENTS = f"{_EVENTS}lock_events WHERE ns = :ns AND name = :name LIMIT :count"
+MONTHS = "SELECT month FROM {keyspace}.lock_event_months WHERE ns = :ns"
 EVENTS_OF_MONTH = f"{_EVENTS}lock_events_by_month WHERE ns = :ns AND month = :month LIMIT :count"
 
 

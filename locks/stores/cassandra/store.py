@@ -18,13 +18,12 @@ from locks.stores.cassandra.address import Address
 from locks.stores.cassandra.connection import Connection, Pending
 
 BUCKETS = 16        # of a namespace's names, so that no partition grows with all of them
-MONTHS = 5          # that events are kept for, the one that may have begun by another clock among them
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS: Mapping[Any, str] = {
     **statements.CHANGES, "read": statements.READ, "look": statements.READ, "namespace": statements.NAMESPACE,
     "floor": statements.NAMESPACE, "first": statements.FIRST, "list": statements.LIST, "unlist": statements.UNLIST,
     "names": statements.NAMES, "names_from": statements.NAMES_FROM, "record": statements.RECORD, "events": statements.EVENTS,
-    "events_of_month": statements.EVENTS_OF_MONTH,
+    "months": statements.MONTHS, "events_of_month": statements.EVENTS_OF_MONTH,
 }
 SERIAL = frozenset({"read", "floor"})
 Told = Callable[[str, float, str], None]
@@ -110,12 +109,15 @@ class CassandraStore:
         self._rows("record", values, number=0, timeout_seconds=timeout_seconds)
 
     def events(self, name: str, *, limit: int, timeout_seconds: float) -> list[Event]:
+        asked = {"count": limit}
         if name:
-            return _events(self._rows("events", {"name": name, "count": limit}, number=0, timeout_seconds=timeout_seconds))
-        asked = [
-            self._begin("events_of_month", {"month": month, "count": limit}, 0, timeout_seconds) for month in _months(_now())
-        ]
-        found = _events([row for pending in asked for row in self._taken(pending)])
+            return _events(self._rows("events", {**asked, "name": name}, number=0, timeout_seconds=timeout_seconds))
+        found: list[Event] = []
+        for row in self._rows("months", {}, number=0, timeout_seconds=timeout_seconds):   # the latest first
+            month = {**asked, "month": row["month"]}
+            found += _events(self._rows("events_of_month", month, number=0, timeout_seconds=timeout_seconds))
+            if len(found) >= limit:
+                break
         return sorted(found, key=lambda event: event.at, reverse=True)[:limit]
 
     def close(self) -> None:
@@ -229,16 +231,6 @@ class CassandraStore:
 
 def _label(key: Any) -> str:
     return key if isinstance(key, str) else key.__name__
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _months(now: datetime) -> list[str]:
-    """Return the names of the months in which kept events may be: the next one first, by a clock that is ahead."""
-    first = now.year * 12 + now.month
-    return [f"{(first - back) // 12:04d}-{(first - back) % 12 + 1:02d}" for back in range(MONTHS)]
 
 
 def _events(rows: list[dict[str, Any]]) -> list[Event]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.cassandra.fixtures import found
+from tests.support.cassandra.fixtures import close_connections, found
 from tests.support.cassandra.hurt import HurtRing
 from tests.support.session import folder
 
@@ -17,6 +17,7 @@ def rings() -> Iterator[Callable[[str], HurtRing]]:
 
         def get(paxos: str) -> HurtRing:
             if paxos not in running:
+                close_connections()
                 for other in list(running):
                     running.pop(other).kill()
                 running[paxos] = HurtRing(data_dir=data_dir / paxos, programs=found(), paxos=paxos).start()
@@ -25,5 +26,6 @@ def rings() -> Iterator[Callable[[str], HurtRing]]:
         try:
             yield get
         finally:
+            close_connections()
             for ring in running.values():
                 ring.kill()

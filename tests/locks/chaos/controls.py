@@ -74,7 +74,7 @@ class DriverRetries:
         bound = self.statement.bind({column.name: values[column.name] for column in self.statement.column_metadata})
         try:
             applied = self.session.execute(bound).one()["[applied]"]
-        except Exception:   # whatever it raises in the end counts as "it did not work"
+        except Exception:   # noqa: BLE001  whatever it raises in the end counts as "it did not work"
             applied = False
         return Told(applied, change.nonce)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from core.devserver.cassandra.programs import Missing, Programs, programs
+from locks import forking
+from locks.stores.cassandra.connection import Connection
 from tests.support import components
 from tests.support.cassandra.hurt import HurtRing
 from tests.support.session import folder
@@ -18,6 +20,13 @@ def found() -> Programs:
         components.absent("Cassandra", because=str(exc))
 
 
+def close_connections() -> None:
+    """End sessions that threads of the library have opened anew behind a test, before their nodes go."""
+    for each in list(forking._all):
+        if isinstance(each, Connection):
+            each.close()
+
+
 @pytest.fixture(scope="package")
 def shared_ring() -> Iterator[HurtRing]:
     with folder() as data_dir:
@@ -25,6 +34,7 @@ def shared_ring() -> Iterator[HurtRing]:
         try:
             yield ring
         finally:
+            close_connections()
             ring.kill()
 
 
