@@ -4,9 +4,3 @@ There is no wheel of it and no archive among the jars, so Maven fetches what `po
 and a Java of this machine runs it. Fast starts matter here and durability of a few tests' data does not, but `kill -9`
 must lose nothing that was answered: what each option buys, and which tempting one loses a keyspace, is said where it stands.
 """
-
-from core.devserver.cassandra.node import Cassandra
-from core.devserver.cassandra.programs import Missing, Programs, programs
-from core.devserver.cassandra.ring import NotReady, Ring
-
-__all__ = ["Cassandra", "Missing", "NotReady", "Programs", "Ring", "programs"]
