@@ -13,6 +13,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 
 # What static checks may be told: nothing answers at these addresses, and nobody asks there.
 NOWHERE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none BROKER_URL=redis://127.0.0.1:1/0 CACHE_URL=redis://127.0.0.1:1/1 \
+	SEAL_KEYS=only-for-checks-only-for-checks-only-for-ch \
 	SECRET_KEY=only-for-checks-Zq8vT2mKx5wRb9nLc4hJd7gFs3pYa6uEi1oM0tN ALLOWED_HOSTS=checks.invalid
 
 # $(call install,NAME): install requirements/NAME.txt and the project itself, unless exactly that was done here before.
@@ -27,7 +28,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench bench-locks chaos-locks clean requirements sbom local dev
+.PHONY: help up test lint fmt bench bench-locks chaos-locks clean requirements sbom audit local dev
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -64,7 +65,7 @@ clean:  ## remove what can be made again; what is stored in .data/ stays
 
 requirements:  ## lock requirements/*.txt anew from *.in, for every platform, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: pip install uv"; exit 1; }
-	@for name in base s3 local dev; do \
+	@for name in base s3 local dev audit; do \
 		UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 			--no-emit-find-links --no-annotate --python-version 3.11 --universal requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
@@ -75,6 +76,15 @@ sbom: dev  ## write what is locked as CycloneDX to build/sbom/, without a networ
 		$(PY) -W ignore::UserWarning:cyclonedx.model.bom -m cyclonedx_py requirements requirements/$$name.txt \
 			--pyproject pyproject.toml --output-reproducible -o $(SBOM)/$$name.cdx.json $(ARGS) || exit 1; \
 	done
+
+audit: $(PY)  ## ask about known weaknesses of what is locked; needs a network that answers, and says when it does not
+	@if [ -z "$$PIP_AUDIT" ] && [ "$$(cat .cache/audit/.installed 2>/dev/null)" != "$$(cksum < requirements/audit.txt)" ]; then \
+		echo "Installing requirements/audit.txt into .cache/audit/ ..." && \
+		$(PY) -m venv .cache/audit && \
+		.cache/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt && \
+		cksum < requirements/audit.txt > .cache/audit/.installed || true; \
+	fi
+	@ARGS="$(ARGS)" .ci/audit
 
 local: $(PY)
 	$(call install,local)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,9 @@ def test_every_folder_with_code_is_a_package(room):
     folders = {file.parent for file in (ROOT / room).rglob("*.py")}
 
     assert [] == sorted(str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists())
+
+
+def test_all_that_is_not_a_test_is_checked_by_its_types():
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["packages"]
+
+    assert {"config", "core", "apps", "bench"} == set(checked)

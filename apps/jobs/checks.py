@@ -88,7 +88,7 @@ def types_without_key() -> Iterator[CheckMessage]:
     sealing = [job_type.name for job_type in registry.all_types() if job_type.sensitive]
     if sealing and not settings.SEAL_KEYS:
         yield Error(
-            f"SEAL_KEYS is not set, and {', '.join(sealing)} has fields to seal",
+            f"SEAL_KEYS is not set, and {', '.join(sealing)} {'has' if len(sealing) == 1 else 'have'} fields to seal",
             hint=f"{keys.MAKE}, and give it to web, workers and beat as SEAL_KEYS, best through SEAL_KEYS_FILE",
             id="jobs.E007",
         )

@@ -4,7 +4,11 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic_core import PydanticCustomError
+
 from core.errors import PlatformError
+
+TOLD = "told"   # the type of such an error of pydantic
 
 
 class JobError(PlatformError):
@@ -17,6 +21,16 @@ class Problem:
 
     pointer: str
     detail: str
+
+
+def refused(reason: str, *, field: str | tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """Return what a validator of a payload raises, so that callers are told `reason` and nothing else.
+
+    It is told to everybody, also where fields of the type are sealed: put no value of such a field into it. `field` is
+    for a validator of a whole model: the member that is to be changed, or the way to it.
+    """
+    way = (field,) if isinstance(field, str) else field
+    return PydanticCustomError(TOLD, "{reason}", {"reason": reason, "field": way})
 
 
 class InvalidJob(JobError):
@@ -128,13 +142,12 @@ class NotAllowedNow(JobError):
         super().__init__(f"job {job_id} is {status}: {action} is for {', '.join(allowed)}")
 
 
-class BegunAnewOnly(NotAllowedNow):
-    """A bulk discard that has ended is never gone on with by a retry, which asks for less than a discard; nothing was changed."""
+class RoleNeeded(JobError):
+    """The type of the job asks for more than whoever acts may do; nothing was changed."""
 
-    def __init__(self, job_id: uuid.UUID, *, status: str) -> None:
-        super().__init__("retry", job_id=job_id, status=status, allowed=())
-        said = "discards all that match, and only an admin may begin that: begin it anew in the admin, what it has done is done"
-        self.args = (f"job {job_id} {said}",)
+    def __init__(self, action: str, *, type_name: str, role: str) -> None:
+        self.action, self.type_name, self.role = action, type_name, role
+        super().__init__(f"to {action} this job of {type_name} needs the role {role}")
 
 
 class JobBusy(JobError):

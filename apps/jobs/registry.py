@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import pydantic
 from pydantic_core import ErrorDetails
 from structlog.typing import FilteringBoundLogger
 
 from apps.jobs.errors import (
+    TOLD,
     DuplicateJobType,
     InvalidJob,
     InvalidPayload,
@@ -25,10 +26,9 @@ from apps.jobs.errors import (
 )
 from apps.jobs.outcomes import JSON, Outcome
 from apps.jobs.retry import Exponential, RetryPolicy
-from core.sealing.form import NoSealKey
-
-if TYPE_CHECKING:
-    from apps.jobs.sealing import Sealing
+from apps.jobs.sealing import Sealing, sealing
+from core.api.roles import Role
+from core.sealing.form import NoSealKey, Way
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -97,24 +97,30 @@ class JobType:
     retry: RetryPolicy
     batch: int
     result: bool
-    sealing: "Sealing | None" = None
+    enqueue_role: Role = Role.OPERATOR
+    retry_role: Role | Callable[[Any], Role] | None = None
+    sealing: Sealing | None = None
 
     @property
-    def sensitive(self) -> frozenset[str]:
-        """The members of the payload that are stored sealed."""
-        return self.sealing.names if self.sealing is not None else frozenset()
+    def sensitive(self) -> frozenset[Way]:
+        """The ways to what is stored sealed of the payload."""
+        return self.sealing.ways if self.sealing is not None else frozenset()
 
     @property
     def description(self) -> str:
         """The first paragraph of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n\n")[0]
 
+    def role_to_retry(self, payload: Callable[[], Any]) -> Role:
+        """Return the least role that may retry a job; `payload` gives what is stored, and is asked only if it matters."""
+        if self.retry_role is None:
+            return self.enqueue_role
+        return self.retry_role if isinstance(self.retry_role, Role) else self.retry_role(payload())
+
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the payload."""
         schema = self.payload.model_json_schema()
-        for name in self.sensitive & schema.get("properties", {}).keys():
-            schema["properties"][name]["writeOnly"] = True   # answers show "(sealed)" in its place
-        return schema
+        return schema if self.sealing is None else self.sealing.described(schema)
 
     def check(self, payload: object) -> str:
         """Return the payload as JSON text, checked against the model; raise `InvalidJob` with a pointer a problem.
@@ -153,20 +159,20 @@ class JobType:
         raise failed   # as above
 
     def _checked(self, payload: object) -> str:
-        sealing = self.sealing
+        sealed = self.sealing
         try:
             if isinstance(payload, pydantic.BaseModel):
-                payload = sealing.dumped(payload) if sealing else payload.model_dump(mode="json", by_alias=True)
+                payload = sealed.dumped(payload) if sealed else payload.model_dump(mode="json", by_alias=True)
             text = _ENCODER.encode(payload)
             size = len(text.encode())
         except (TypeError, ValueError, RecursionError) as exc:
-            why = type(exc).__name__ if sealing else exc
+            why = type(exc).__name__ if sealed else exc
             raise InvalidJob([Problem("/payload", f"is not JSON that can be stored: {why}")]) from exc
         if "\\u0000" in text and NUL.search(text):
             raise InvalidJob([Problem("/payload", "holds a NUL character, which cannot be stored: remove it")])
         _bound(size)
-        if sealing is not None:
-            sealing.refuse(payload)
+        if sealed is not None:
+            sealed.refuse(payload)
         try:
             self.payload.model_validate_json(text)
         except pydantic.ValidationError as exc:
@@ -174,8 +180,10 @@ class JobType:
         return text
 
     def _problems(self, exc: pydantic.ValidationError, payload: object) -> Iterator[Problem]:
-        for error in exc.errors(include_url=False, include_context=False):
+        for error in exc.errors(include_url=False):
             place = list(_place(error, payload))
+            if error["type"] == TOLD:
+                place += error.get("ctx", {}).get("field", ())
             if self.sealing is not None:
                 yield self.sealing.problem(error, place)
             else:
@@ -222,13 +230,17 @@ def job_type(
     batch: int = 100,
     result: bool = True,
     sensitive: Sequence[str] = (),
+    enqueue_role: Role = Role.OPERATOR,
+    retry_role: Role | Callable[[Any], Role] | None = None,
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
     Short jobs are handed to a process several at a time, at most `batch`; give 1 for a type that must have its own.
     With `result=False` what the handler returns is not stored. Raise `payload_version` when old workers cannot read the
-    new payload: they will leave such rows to new ones. `sensitive` names members of the payload that are stored sealed, and
-    opened for the handler alone: `docs/how-to/sealed-fields.md`.
+    new payload: they will leave such rows to new ones. `sensitive` names what of the payload is stored sealed, and opened
+    for the handler alone: `card`, `sign.secret`, `headers.*`, see `docs/how-to/sealed-fields.md`.
+    People need `enqueue_role` to ask for such a job and `retry_role`, which may depend on its stored payload, to retry it; by
+    default the same. Code may enqueue any type.
     """
     if not NAME.fullmatch(name):
         msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
@@ -241,8 +253,6 @@ def job_type(
         raise ValueError(msg)
     sealed = None
     if sensitive:
-        from apps.jobs.sealing import sealing  # noqa: PLC0415  a process that seals nothing loads no cryptography
-
         sealed = sealing(name, payload, [sensitive] if isinstance(sensitive, str) else sensitive)
 
     def register(handler: HandlerT) -> HandlerT:
@@ -251,7 +261,7 @@ def job_type(
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
             priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
-            sealing=sealed,
+            enqueue_role=enqueue_role, retry_role=retry_role, sealing=sealed,
         )
         return handler
 

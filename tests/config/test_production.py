@@ -15,6 +15,7 @@ RIGHT = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
     "BROKER_URL": "redis://127.0.0.1:1/0",
     "CACHE_URL": "redis://127.0.0.1:1/1",
+    "SEAL_KEYS": "A" * 43,
 }
 
 
@@ -58,11 +59,11 @@ def test_a_server_refuses_to_start_in_a_sentence_that_names_the_variable(environ
 
 def test_a_type_with_sealed_fields_wants_a_key(tmp_path):
     here = {"DATA_DIR": str(tmp_path), "JOB_MODULES": "tests.support.sealed", "PYTHONPATH": str(ROOT)}
-    without = start("version", **here)
-    with_key = start("check", **here, SEAL_KEYS="A" * 43)
+    without = start("version", **here, SEAL_KEYS="")
+    with_key = start("check", **here)
 
     assert (1, 0) == (without.returncode, with_key.returncode)
-    assert "SEAL_KEYS is not set, and sealed.pay has fields to seal: make one with" in without.stderr
+    assert "SEAL_KEYS is not set, and http.request, sealed.pay have fields to seal: make one with" in without.stderr
 
 
 @pytest.mark.parametrize("process", [
@@ -72,7 +73,7 @@ def test_a_type_with_sealed_fields_wants_a_key(tmp_path):
 def test_no_process_starts_without_a_key_for_what_it_shall_seal(process, tmp_path):
     others = {name: value for name, value in os.environ.items() if not name.startswith("SEAL_KEYS")}
     here = {
-        "DATA_DIR": str(tmp_path), "JOB_MODULES": "tests.support.sealed", "PYTHONPATH": str(ROOT),
+        "DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT), "SEAL_KEYS": "",
         "DJANGO_SETTINGS_MODULE": "config.settings.production",
     }
     started = subprocess.run(
@@ -81,4 +82,4 @@ def test_no_process_starts_without_a_key_for_what_it_shall_seal(process, tmp_pat
     )
 
     assert 0 != started.returncode
-    assert "SEAL_KEYS is not set, and sealed.pay has fields to seal: make one with" in started.stderr + started.stdout
+    assert "SEAL_KEYS is not set, and http.request has fields to seal: make one with" in started.stderr + started.stdout

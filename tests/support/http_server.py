@@ -102,7 +102,8 @@ class Internet:
     """Public addresses that lead to servers of this machine, at the level of sockets: everything above is real."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.names: dict[str, list[str]] = {}   # each look-up takes the next address; the last one stays
+        self.names: dict[str, list[str | list[str]]] = {}   # each look-up takes the next address, or list of them; the last one stays
+        self.lookups: list[str] = []
         self.hosts: dict[str, Server] = {}
         self.connections: list[tuple[str, int]] = []
         self._peers: dict[socket.socket, tuple[str, int]] = {}
@@ -112,8 +113,10 @@ class Internet:
             answers = self.names.get(host)
             if answers is None:
                 return real_lookup(host, port, *args, **kwargs)
+            self.lookups.append(host)
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
-            return real_lookup(answer, port, *args, **kwargs)
+            several = answer if isinstance(answer, list) else [answer]
+            return [each for one in several for each in real_lookup(one, port, *args, **kwargs)]
 
         def connect(sock: socket.socket, address: Any) -> None:
             self.connections.append((address[0], address[1]))

@@ -10,13 +10,13 @@ from django.urls import reverse
 from apps.jobs.admin.attempts import uuid_of
 from apps.jobs.models import Artifact
 from core.admin.filters import choice
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.text import link, page_of
 from core.windows import Walk
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(Looking):
+class ArtifactAdmin(Walking):
     list_display = ("name", "content_type", "how_large", "the_job", "created_at", "expires_at")
     list_filter = (choice("job", "job", list),)
     filters = frozenset({"job"})

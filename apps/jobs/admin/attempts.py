@@ -11,7 +11,7 @@ from apps.jobs.admin.jobs import error_block
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.models import JobAttempt
 from core.admin.filters import choice
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.text import page_of
 from core.windows import Walk
 
@@ -23,7 +23,7 @@ def outcomes() -> list[tuple[str, str]]:
 
 
 @admin.register(JobAttempt)
-class AttemptAdmin(Looking):
+class AttemptAdmin(Walking):
     list_display = ("id", "the_job", "number", "outcome", "what", "started_at", "finished_at")
     list_filter = (choice("outcome", "outcome", outcomes), choice("job", "job", list))
     filters = frozenset({"outcome", "job"})

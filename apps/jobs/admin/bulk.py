@@ -21,7 +21,7 @@ from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
 from apps.jobs.services import bulk
 from core import audit, read_only
-from core.admin.lists import Looking, reason_of
+from core.admin.lists import Walking, reason_of
 from core.admin.operations import LONGEST_REASON, Operation, confirmation
 from core.admin.roles import may
 from core.admin.text import page_of
@@ -34,7 +34,7 @@ NOTHING = "every job there is"
 
 
 @admin.register(Bulk)
-class BulkAdmin(Looking):
+class BulkAdmin(Walking):
     list_display = ("created_at", "action", "who", "matching", "done", "refused", "total", "ended_at")
     list_display_links = ("created_at",)
 

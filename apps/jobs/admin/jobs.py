@@ -11,14 +11,15 @@ from django.urls import reverse
 from apps.jobs import registry, selection, selectors
 from apps.jobs import services as jobs
 from apps.jobs.admin.outside import flower_task
-from apps.jobs.errors import JobNotFound
+from apps.jobs.errors import JobNotFound, RoleNeeded
 from apps.jobs.lifecycle import ACTIONS, Status
 from apps.jobs.models import Artifact, Job, Worker
 from apps.jobs.selection import Selection
+from apps.jobs.services import roles
 from apps.jobs.transitions import insert
 from apps.jobs.transitions.statement import on_django
 from core.admin.filters import Moments, choice, span
-from core.admin.lists import Looking, Page
+from core.admin.lists import Page, Walking
 from core.admin.operations import Foreseen, Operation
 from core.admin.text import block, json_block, link, list_of, page_of
 from core.api.roles import Role
@@ -89,7 +90,7 @@ def _search(text: str) -> dict[str, Any]:
 
 
 @admin.register(Job)
-class JobAdmin(Looking):
+class JobAdmin(Walking):
     list_display = ("name", "type", "status", "queue", "attempts", "created_at", "worker", "labels")
     list_filter = (
         choice("status", "status", statuses), choice("type", "type", types), choice("queue", "queue", queues),
@@ -141,6 +142,8 @@ class JobAdmin(Looking):
         for job in found.values():
             if job.status not in ACTIONS[operation.name]:
                 foreseen.refused.append((str(job), f"it is {job.status}"))
+            elif operation.name == "retry" and (reason := _against_retry(job)):
+                foreseen.refused.append((str(job), reason))
             elif job.unique_key in taken:
                 foreseen.refused.append((str(job), f"job {taken[job.unique_key]} has its unique key now"))
             else:
@@ -215,6 +218,14 @@ class JobAdmin(Looking):
     @admin.display(description="error")
     def error_text(self, job: Job) -> str:
         return error_block(job.error)
+
+
+def _against_retry(job: Job) -> str:
+    try:
+        roles.check_retry(job)
+    except RoleNeeded as exc:
+        return str(exc)
+    return ""
 
 
 def error_block(error: dict[str, Any] | None) -> str:

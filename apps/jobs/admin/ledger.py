@@ -8,13 +8,13 @@ from django.db.models import Q
 from apps.jobs.admin.attempts import outcomes, uuid_of
 from apps.jobs.models import StaleWrite
 from core.admin.filters import Moments, choice, span
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.text import page_of
 from core.windows import Walk
 
 
 @admin.register(StaleWrite)
-class StaleWriteAdmin(Looking):
+class StaleWriteAdmin(Walking):
     list_display = ("id", "at", "the_job", "fence", "worker", "outcome")
     list_filter = (choice("outcome", "outcome", outcomes), Moments)
     filters = frozenset({"outcome", "after", "before", "since"})

@@ -18,7 +18,7 @@ from core.admin.lists import Looking, Page
 from core.admin.operations import Foreseen, Operation
 from core.admin.text import list_of
 from core.api.roles import Role
-from core.windows import Walk, by_index
+from core.windows import by_index
 
 PAUSE = Operation(
     name="pause", label="Pause", needs=Role.OPERATOR, done="paused",
@@ -80,9 +80,6 @@ class QueueAdmin(Looking):
     fields = ("name", "state", "waiting", "running", "oldest", "paused_at", "paused_by", "paused_reason", "its_jobs")
     order = ("name",)
     operations: ClassVar = (PAUSE, RESUME)
-
-    def walk(self, given: Mapping[str, str], text: str) -> Walk[Queue]:
-        raise NotImplementedError   # most queues have no row
 
     def page(self, request: HttpRequest, given: Mapping[str, str], text: str) -> Page:  # noqa: ARG002  as in Looking
         """Return all of them: queues are few, whoever runs them names them."""

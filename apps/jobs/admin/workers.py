@@ -12,7 +12,7 @@ from apps.jobs.admin.outside import flower_worker
 from apps.jobs.models import Worker
 from core import clock
 from core.admin.filters import choice
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.text import block, list_of
 from core.windows import Walk
 
@@ -25,7 +25,7 @@ MEANING = {
 
 
 @admin.register(Worker)
-class WorkerAdmin(Looking):
+class WorkerAdmin(Walking):
     list_display = ("name", "state", "pool", "slots", "running", "started_at", "seen_at", "lease_until")
     list_filter = (choice("state", "state", lambda: STATES),)
     filters = frozenset({"state"})

@@ -6,8 +6,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from django.core.files.uploadedfile import UploadedFile
 from django.http import FileResponse, HttpResponse
 from django.urls import reverse
+from django.utils.http import parse_etags
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,9 +18,13 @@ from apps.jobs.api import answers
 from apps.jobs.api import described as say
 from apps.jobs.api.base import JobsView, refuse_parameters
 from apps.jobs.conf import config
+from apps.jobs.errors import UnknownArtifact
+from apps.jobs.models import Artifact
 from apps.jobs.services import artifacts
-from core.api import pagination, parameters, uploads
+from apps.jobs.services.artifacts import naming
+from core.api import idempotency, pagination, parameters, uploads
 from core.api.permissions import IsOperator, IsViewer
+from core.api.problems import Problem
 
 HARMLESS = ("image/", "audio/", "video/", "font/")
 ALSO_HARMLESS = ("text/plain", "application/pdf", "application/zip", "application/gzip")
@@ -29,6 +35,8 @@ POLICY = "default-src 'none'; sandbox"
 
 class ArtifactParser(uploads.OneFileParser):
     """A file of the size that an artifact may have."""
+
+    nameless = naming.NAMELESS
 
     def most_bytes(self) -> int:
         return config().artifact_max_bytes
@@ -42,7 +50,13 @@ class Artifacts(JobsView):
     def post(self, request: Request) -> Response:
         refuse_parameters(request)
         file = uploads.read_file(request)
-        saved = artifacts.save(file.name or "", file)  # type: ignore[arg-type]  # Django's files read as others do
+        key = idempotency.read_key(
+            request, route="POST /api/v1/artifacts", body=lambda: {"name": file.name, "sha256": uploads.digest(file)},
+        )
+        done = idempotency.perform(key, lambda: {"id": str(_saved(file).id)})
+        saved = _kept(uuid.UUID(done.result["id"]))
+        if done.replayed:
+            return Response(answers.artifact(saved))
         address = request.build_absolute_uri(reverse("artifact", args=[saved.id]))
         return Response(answers.artifact(saved), status=HTTPStatus.CREATED, headers={"Location": address})
 
@@ -57,6 +71,9 @@ class OneArtifact(JobsView):
     @say.download
     def get(self, request: Request, artifact_id: uuid.UUID) -> HttpResponse | FileResponse:
         refuse_parameters(request)
+        tag = f'"{artifacts.get(artifact_id).sha256}"'
+        if is_known(request.headers.get("If-None-Match", ""), tag=tag):
+            return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
         found = artifacts.opened(artifact_id)
         artifact = found.artifact
         headers = {
@@ -90,11 +107,31 @@ class OfJob(JobsView):
         return pagination.answer(page, request=request, items=[answers.artifact(row) for row in page.items])
 
 
+def _saved(file: UploadedFile) -> Artifact:
+    return artifacts.save(file.name or "", file)  # type: ignore[arg-type]  # Django's files read as others do
+
+
+def _kept(artifact_id: uuid.UUID) -> Artifact:
+    """Return the artifact, or say that its time is over: a key may outlive what it made."""
+    try:
+        return artifacts.get(artifact_id)
+    except UnknownArtifact as exc:
+        raise Problem(
+            status=HTTPStatus.GONE, kind="artifact-deleted",
+            detail="what was kept under this Idempotency-Key is deleted: a new request needs a new key",
+        ) from exc
+
+
 def disposition(name: str) -> str:
     """Return the header that has a browser save the file under its name: RFC 6266, with a plain name for old readers."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join("_" if letter in '"\\%' or not letter.isprintable() else letter for letter in plain).strip(". ")
     return f"attachment; filename=\"{plain or 'artifact'}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def is_known(header: str, *, tag: str) -> bool:
+    """Whether an If-None-Match names this tag, in its weak form too (RFC 9110, 13.1.2)."""
+    return header.strip() == "*" or tag in {each.removeprefix("W/") for each in parse_etags(header)}
 
 
 def media_type(content_type: str) -> str:

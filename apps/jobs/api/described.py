@@ -81,6 +81,10 @@ ARTIFACT_LOCATION = OpenApiParameter(
     name="Location", type=OpenApiTypes.URI, location=OpenApiParameter.HEADER, response=[201],
     description="The address of the artifact.",
 )
+IF_NONE_MATCH = OpenApiParameter(
+    name="If-None-Match", type=OpenApiTypes.STR, location=OpenApiParameter.HEADER,
+    description="The `ETag` of bytes that you have.",
+)
 FILE_HEADERS = tuple(
     OpenApiParameter(name=name, type=OpenApiTypes.STR, location=OpenApiParameter.HEADER, response=[200], description=text)
     for name, text in {
@@ -155,11 +159,15 @@ def upload(view: ViewT) -> ViewT:
         operation_id="artifacts_create",
         summary="Keep a file",
         request={"multipart/form-data": body},
-        parameters=[ARTIFACT_LOCATION],
-        responses={201: OpenApiResponse(ArtifactAnswer, description="The file is kept; `Location` is its address.")},
+        parameters=[KEY, ARTIFACT_LOCATION],
+        extensions={"x-refusals": [410]},
+        responses={
+            201: OpenApiResponse(ArtifactAnswer, description="The file is kept; `Location` is its address."),
+            200: OpenApiResponse(ArtifactAnswer, description="It was kept before, under the same `Idempotency-Key`."),
+        },
         examples=[
             OpenApiExample("request", value={"file": "a,b\n1,2\n"}, request_only=True, media_type="multipart/form-data"),
-            OpenApiExample("answer", value={**ARTIFACT, "job_id": None}, response_only=True, status_codes=["201"]),
+            OpenApiExample("answer", value={**ARTIFACT, "job_id": None}, response_only=True, status_codes=["200", "201"]),
         ],
     )(view)
     return found
@@ -170,9 +178,12 @@ def download(view: ViewT) -> ViewT:
     found: ViewT = extend_schema(
         operation_id="artifacts_read",
         summary="Download a file",
-        parameters=[ARTIFACT_ID, *FILE_HEADERS],
+        parameters=[ARTIFACT_ID, IF_NONE_MATCH, *FILE_HEADERS],
         extensions={"x-refusals": [410]},
-        responses={(200, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes of the file.")},
+        responses={
+            (200, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes of the file."),
+            304: OpenApiResponse(description="You have these bytes: `If-None-Match` names their `ETag`."),
+        },
         examples=[OpenApiExample("answer", value="a,b\n1,2\n", response_only=True, status_codes=["200"], media_type="*/*")],
     )(view)
     return found

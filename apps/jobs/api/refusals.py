@@ -15,6 +15,8 @@ def of(exc: Exception, *, at: str = "") -> Exception:  # noqa: PLR0911  one clau
             return Problem(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=str(exc), errors=errors_of)
         case errors.InvalidJob():
             return invalid(FieldError(pointer=at + each.pointer, detail=each.detail) for each in exc.problems)
+        case errors.RoleNeeded():
+            return Problem(status=HTTPStatus.FORBIDDEN, detail=str(exc))
         case errors.JobNotFound() | errors.QueueNotFound():
             return Problem(status=HTTPStatus.NOT_FOUND, detail=str(exc))
         case errors.UniqueConflict():

@@ -10,6 +10,9 @@ The loop thread puts work into the ledger's queues; the ledger's answers come ba
 returns what became of the attempt as data. Shared memory (`board`) tells a child that its job was cancelled or lost,
 and until when the worker's lease may be trusted.
 
+A job for a moment is claimed shortly before it, so that it can begin at it. The claim says how long it was too early
+by the database's clock; the bookkeeper holds it back for most of that, and the pool task for the rest.
+
 Short jobs of one type go to the pool several at a time. There the child tells in shared memory (`tray`) which job it
 begins and how each one ended, so that its death loses no end, charges the one job that ran, and gives the others back.
 

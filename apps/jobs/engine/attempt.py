@@ -35,6 +35,7 @@ class Attempt:
         return Assignment(
             id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,
             payload=claim.payload, timeout_seconds=claim.timeout_seconds, request_id=claim.request_id, place=self.place,
+            not_before=claim.not_before,
         )
 
     def tell(self, word: Word) -> None:

@@ -1,5 +1,7 @@
 """The loop side of a worker: what it holds of the jobs, from claim to settle. Loop thread only, unless said otherwise."""
 
+import heapq
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from apps.jobs.engine.stock import PATIENCE_SECONDS, Stock
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.settle import Ending
+
+HAND_OVER_SECONDS = 0.010     # from the stock to a handler at most, when slots are free
+EARLY_PACE_SECONDS = 0.002    # between two looks at what comes due: closer ones would hand over one job each
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +50,8 @@ class Bookkeeper:
         self.stock = Stock()
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.holdings: dict[str, Holding] = {}
+        self.early: list[tuple[float, Claim]] = []   # a heap: what was claimed shortly before its moment, and that moment
+        self._early_at = math.inf                    # when they are looked at next
         self.flying: set[JobRequest] = set()     # handed to the pool and not returned by it
         self.draining = self._handing = False
         self.threads = False
@@ -147,6 +154,7 @@ class Bookkeeper:
             now = time.monotonic()
             self.holdings.update((claim.id, Holding(claim, now)) for claim in claims)
             self.stock.answered(wanted, claims)
+            self._hold_back([claim for claim in claims if claim.not_before is not None])
             if claims:
                 metrics.claimed(wanted.line.queue, len(claims))
         for job_id, fence in answer.cancelled:
@@ -155,6 +163,30 @@ class Bookkeeper:
             self.serve(queue)
         if self.draining:
             self.give_back()
+
+    def _hold_back(self, early: list[Claim]) -> None:
+        """Keep claims out of the stock until shortly before their moments; for the last bit the pool waits itself."""
+        if early:
+            self.stock.remove({claim.id for claim in early})
+            for claim in early:
+                heapq.heappush(self.early, ((claim.not_before or 0.0) - HAND_OVER_SECONDS, claim))
+            self._wait_for_early()
+
+    def _wait_for_early(self) -> None:
+        if self.early and self.early[0][0] < self._early_at:
+            self._early_at = self.early[0][0]
+            self.hub.call_later(max(EARLY_PACE_SECONDS, self._early_at - time.monotonic()), self._come_due)
+
+    def _come_due(self) -> None:
+        """Put claims whose moment is near into the stock, all together, and look again at the next one's."""
+        now = time.monotonic()
+        while self.early and self.early[0][0] <= now:
+            claim = heapq.heappop(self.early)[1]
+            if self._is_ours(claim):
+                self.stock.rows.append(claim)
+        self._early_at = math.inf
+        self._wait_for_early()
+        self.hand_over()
 
     def _lose(self, job_id: str, fence: int) -> None:
         """Somebody else has the job, or may have it: end what runs here. What it would write is refused by the fence."""

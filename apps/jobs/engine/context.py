@@ -43,6 +43,8 @@ class Assignment(NamedTuple):
     timeout_seconds: float
     request_id: str
     place: int
+    not_before: float | None = None
+    """When its handler may begin, on the monotonic clock that the processes of a machine share."""
 
 
 class Completion:

@@ -34,6 +34,8 @@ class Report:
 
 def run(work: Assignment, board: Board) -> Report:
     """Run an attempt to its end, whatever that is. Raises only when the process itself is being ended."""
+    if work.not_before is not None:
+        time.sleep(max(0.0, work.not_before - time.monotonic()))
     job_type = registry.get(work.type)
     context = AttemptContext.of(work, board)
     bound = {"job_id": work.id, "type": work.type, "attempt": work.attempt, "fence": work.fence}

@@ -52,9 +52,7 @@ class Samples:
 
     def report(self) -> str:
         """Have a report made of the last hour."""
-        now = clock.now()
-        period = {"from": (now - timedelta(hours=1)).isoformat(), "to": (now + timedelta(minutes=1)).isoformat()}
-        result = self._ran("report.generate", {"report": "jobs_summary", "format": "pdf", **period})
+        result = self._ran("report.generate", last_hour("pdf"))
         self._fetched(result["artifact"], begins=b"%PDF-")
         return f"{result['name']}, {result['bytes']} bytes"
 
@@ -80,6 +78,13 @@ class Samples:
             raise Failed(f"artifact {artifact_id} begins with {content[:8]!r}, expected {begins!r}")
         self.made.append(artifact_id)
         return content
+
+
+def last_hour(form: str) -> dict[str, Any]:
+    """Return the payload of a report of the last hour."""
+    now = clock.now()
+    period = {"from": (now - timedelta(hours=1)).isoformat(), "to": (now + timedelta(minutes=1)).isoformat()}
+    return {"report": "jobs_summary", "format": form, **period}
 
 
 def picture() -> bytes:

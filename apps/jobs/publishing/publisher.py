@@ -27,6 +27,7 @@ EXIT_SECONDS = 2.0
 BROKEN_PAUSE_SECONDS = 0.5
 SOCKET_SECONDS = 2.0
 REST_SECONDS = 0.005   # a burst of single jobs costs a ring each so often, not a ring and two thread switches each
+FULL_SECONDS = 0.02    # the same where the line in the broker was full: whoever takes a ticket from it sees the row
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +44,8 @@ class Publisher:
         self._connection: Connection | None = None
         self._thread: threading.Thread | None = None
 
-    def note(self, queue: str, count: int) -> None:
-        """Note that a queue has `count` more ready rows."""
+    def note(self, queue: str, count: int, *, at_once: bool = False) -> None:
+        """Note that a queue has `count` more ready rows; `at_once`: whoever rings does so seldom, and for many."""
         with self._changed:
             if queue not in self._due and len(self._due) >= MOST_QUEUES:
                 metrics.ring_failed("overflow")
@@ -53,6 +54,8 @@ class Publisher:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
                 self._thread.start()
+            if at_once:
+                self._resting.pop(queue, None)
             if queue not in self._resting:   # else the thread looks again by itself, when the queue has rested
                 self._changed.notify_all()
 
@@ -65,10 +68,11 @@ class Publisher:
         while True:
             with self._changed:
                 due, self._busy = self._next(), True
-            broken = not self._publish(due)
+            rests = self._publish(due)
+            broken, now = rests is None, time.monotonic()
             with self._changed:
                 self._busy = False
-                self._resting |= dict.fromkeys(due, time.monotonic() + REST_SECONDS)
+                self._resting |= {queue: now + rest for queue, rest in (rests or dict.fromkeys(due, REST_SECONDS)).items()}
                 self._changed.notify_all()
                 if broken:   # a broker that is gone is not asked for each enqueue
                     self._changed.wait(BROKEN_PAUSE_SECONDS)
@@ -84,20 +88,23 @@ class Publisher:
                 return due
             self._changed.wait(min(self._resting.values()) - now if self._resting else None)
 
-    def _publish(self, due: dict[str, int]) -> bool:
+    def _publish(self, due: dict[str, int]) -> dict[str, float] | None:
+        """Ring, and return how long each queue then rests; None when the broker did not take it."""
+        rests = {}
         try:
             if self._connection is None:
                 self._connection = connection(self.app)
             for queue, count in due.items():
-                ticket.put(self.app, self._connection, queue, count=count, most=config().tickets)
+                put = ticket.put(self.app, self._connection, queue, count=count, most=config().tickets)
+                rests[queue] = REST_SECONDS if put else FULL_SECONDS
                 metrics.rang()
         except Exception as exc:  # noqa: BLE001  whatever a broker's client may raise: a ring must never harm anybody
             metrics.ring_failed("broker")
             log.warning("ring.failed", queues=sorted(due), error=f"{type(exc).__name__}: {exc}")
             close(self._connection)
             self._connection = None
-            return False
-        return True
+            return None
+        return rests
 
 
 def connection(app: Celery) -> Connection:
@@ -147,9 +154,12 @@ def _at_exit(publisher: Publisher) -> Callable[[], None]:
     return flush_own
 
 
-def ring(queue: str, *, count: int = 1) -> None:
-    """Ring for a queue without waiting: call it after the commit, else a worker may look before the row exists."""
-    _current().note(queue, count)
+def ring(queue: str, *, count: int = 1, at_once: bool = False) -> None:
+    """Ring for a queue without waiting: call it after the commit, else a worker may look before the row exists.
+
+    Rings that follow each other closely become one, unless they are to go out `at_once`.
+    """
+    _current().note(queue, count, at_once=at_once)
 
 
 def flush(timeout_seconds: float = EXIT_SECONDS) -> bool:

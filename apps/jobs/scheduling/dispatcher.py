@@ -35,6 +35,9 @@ SLICE = 0.1    # of a pause: how soon a thread hears that it shall stop
 EARLY = 0.05   # what is nearly due is done in this look, so that all duties share their looks
 RACE = 0.02    # a row that became due between two statements of one look is not held by anybody
 HAIR = 0.0003
+# So long before its moment a row is moved, rung for and claimed. The worker that claims it holds it back until then.
+LEAD = 0.02
+PACE = 0.003   # between looks that move something: what became due meanwhile is not late yet
 # Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
 RESCUE_REST, NEGLECTED_REST = 4, 20
 
@@ -216,34 +219,37 @@ class Dispatcher:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""
         over = self._clock() + self.config.due_budget_seconds
         with self._connected().pipeline():
-            reply = due.move(self._execute, limit=self.config.batch)
-            ahead = due.outlook(self._execute)
+            reply, ahead = self._sent()
         while True:
             moved, outlook = reply.get(), ahead.get()
             metrics.moved(sum(moved.values()))
             ready.update(moved)
             _ring(ready)
             self._see(outlook)
-            if not (moved and outlook.is_overdue):
-                return self._wait_after(outlook)
-            if self._clock() > over:
-                return 0.0
+            wait = self._wait_after(outlook, moved=sum(moved.values()))
+            if wait > 0 or self._clock() > over:
+                return wait
             with self._connected().pipeline():
-                reply, ahead = due.move(self._execute, limit=self.config.batch), due.outlook(self._execute)
+                reply, ahead = self._sent()
 
-    def _wait_after(self, outlook: due.Outlook) -> float:
-        ahead = outlook.next_due_seconds
-        if ahead is None:
+    def _sent(self) -> tuple[Reply[dict[str, int]], Reply[due.Outlook]]:
+        return due.move(self._execute, limit=self.config.batch, lead_seconds=LEAD), due.outlook(self._execute)
+
+    def _wait_after(self, outlook: due.Outlook, *, moved: int) -> float:
+        if outlook.next_due_seconds is None:
             return self.config.look_seconds
-        if ahead < -RACE:   # it was due when we looked, and yet it was not moved: somebody holds it
+        ahead = outlook.next_due_seconds - LEAD
+        if moved >= self.config.batch or (moved and ahead < -RACE):
+            return 0.0
+        if ahead < -RACE:   # it was to be moved when we looked, and yet it was not: somebody holds it
             return self.config.stuck_seconds
-        # A hair later than due: a look that comes too early finds nothing, and has to be made again.
-        return min(self.config.look_seconds, max(0.0, ahead) + HAIR)
+        # A hair later: a look that comes too early finds nothing, and has to be made again.
+        return min(self.config.look_seconds, max(PACE if moved else 0.0, ahead) + HAIR)
 
 
 def _ring(ready: Counter[str]) -> None:
     for queue, count in ready.items():
-        publishing.ring(queue, count=count)
+        publishing.ring(queue, count=count, at_once=True)
     ready.clear()
 
 

@@ -10,9 +10,10 @@ from django.db import IntegrityError, transaction
 from psycopg import errors as pg
 
 from apps.jobs import registry
-from apps.jobs.errors import BegunAnewOnly, JobNotFound, NotAllowedNow, UniqueConflict
+from apps.jobs.errors import JobNotFound, NotAllowedNow, UniqueConflict
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Job
+from apps.jobs.services import roles
 from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel as cancelling
@@ -28,8 +29,7 @@ TOLD = ("status", "max_attempts", "run_at", "cancel_requested_at", "finished_at"
 def retry(job_id: uuid.UUID) -> None:
     """Queue a finished job again, with as many attempts more as its type has; its history stays."""
     job = _job(job_id)
-    if job.type == "system.bulk" and job.status in ACTIONS["retry"] and job.payload.get("action") == "discard":
-        raise BegunAnewOnly(job_id, status=job.status)
+    roles.check_retry(job)
     known = registry.find(job.type)
     attempts = {job.type: known.max_attempts if known else job.max_attempts}
     try:

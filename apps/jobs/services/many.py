@@ -3,16 +3,17 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 from psycopg import errors as pg
 
 from apps.jobs import registry
-from apps.jobs.errors import JobBusy, JobError, JobNotFound, NotAllowedNow, UniqueConflict
+from apps.jobs.errors import JobBusy, JobError, JobNotFound, NotAllowedNow, RoleNeeded, UniqueConflict
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Job
+from apps.jobs.services import roles
 from apps.jobs.services.rings import ring_after_commit
 from apps.jobs.transitions import cancel as cancelling
 from apps.jobs.transitions import insert
@@ -37,7 +38,9 @@ def act(action: str, ids: Sequence[uuid.UUID], *, reason: str) -> Acted:
     """
     held = _held(ids)
     acted = Acted()
-    allowed = [job_id for job_id, job in held.items() if job.status in ACTIONS[action]]
+    if action == "retry":
+        acted.refused.update(_refused_by_role(held))
+    allowed = [job_id for job_id, job in held.items() if job.status in ACTIONS[action] and job_id not in acted.refused]
     try:
         moved = _moved(action, {job_id: held[job_id] for job_id in allowed}, reason=reason)
     except UniqueConflict:   # one of them: each for itself then
@@ -57,6 +60,14 @@ def act(action: str, ids: Sequence[uuid.UUID], *, reason: str) -> Acted:
 def _held(ids: Sequence[uuid.UUID]) -> Held:
     rows = Job.objects.select_for_update(skip_locked=True, no_key=True).filter(id__in=ids).order_by("id")
     return {job.id: job for job in rows.only("id", "type", "queue", "status", "unique_key", "max_attempts")}
+
+
+def _refused_by_role(held: Held) -> Iterator[tuple[uuid.UUID, JobError]]:
+    for job_id, job in held.items():
+        try:
+            roles.check_retry(job)
+        except RoleNeeded as exc:
+            yield job_id, exc
 
 
 def _moved(action: str, held: Held, *, reason: str) -> dict[uuid.UUID, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.db import transaction
 
+from apps.jobs.services import roles
 from apps.jobs.services.enqueue import Enqueued, place, place_many
 from apps.jobs.services.options import Options
 from core import audit
@@ -13,6 +14,7 @@ from core import audit
 
 def request(type_name: str, payload: object, options: Options) -> Enqueued:
     """Store one job for whoever acts, as `place` does, and write who that was."""
+    roles.check_enqueue(type_name)
     if not settings.AUDIT_ENQUEUE:
         return place(type_name, payload, options)
     with transaction.atomic():
@@ -24,6 +26,8 @@ def request(type_name: str, payload: object, options: Options) -> Enqueued:
 
 def request_many(jobs: Sequence[tuple[str, object, Options]]) -> list[Enqueued]:
     """Store jobs for whoever acts, as `place_many` does. One entry tells of all: they carry its request id."""
+    for type_name in {type_name for type_name, _, _ in jobs}:
+        roles.check_enqueue(type_name)
     if not settings.AUDIT_ENQUEUE:
         return place_many(jobs)
     with transaction.atomic():

@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,16 +68,12 @@ class _Rotation:
         members: dict[uuid.UUID, dict[str, Any]] = {}
         before: dict[uuid.UUID, list[str]] = {}
         for row in rows:
-            stored = dict(self._members(row))
-            self.told.jobs += bool(stored)
-            for name, value in stored.items():
-                key = (form.key_of(value) or UNREADABLE) if form.is_sealed(value) else PLAIN
-                sealed = None if key == self.told.key else self._sealed(str(row.type), name, value)
-                if sealed is None:
-                    self.keys[key] += 1
-                else:
-                    members.setdefault(row.id, {})[name] = sealed
-                    before.setdefault(row.id, []).append(key)
+            found = _Values(row, keys=self.ring)
+            self.told.jobs += bool(found.resealed or found.stay)
+            self.told.unopened += found.unopened
+            self.keys.update(found.stay)
+            if found.resealed:
+                members[row.id], before[row.id] = found.members, found.resealed
         written = self._written(members)
         for job_id, keys in before.items():
             if job_id in written:
@@ -95,25 +90,39 @@ class _Rotation:
             self.told.unneeded = [name for name in self.ring.ciphers if name != self.told.key and not self.keys[name]]
         return self.told
 
-    def _members(self, row: sealing.Held) -> Iterator[tuple[str, Any]]:
-        known = registry.find(row.type or "")
-        secret = known.sensitive if known else frozenset()
-        for name, value in json.loads(row.payload or "{}").items():
-            if name in secret or form.is_sealed(value):
-                yield name, value
-
-    def _sealed(self, type_name: str, name: str, value: Any) -> dict[str, str] | None:
-        place = form.place(type_name, name)
-        if form.is_sealed(value):
-            try:
-                value = self.ring.open(value, place=place)
-            except (ring.UnknownSealKey, ring.DamagedSeal):
-                self.told.unopened += 1
-                return None
-        return self.ring.seal(value, place=place)
-
     def _written(self, members: dict[uuid.UUID, dict[str, Any]]) -> set[uuid.UUID]:
         if self.dry_run or not members:
             return set(members)
         with transaction.atomic():
             return sealing.reseal(on_django(), members).get()
+
+
+class _Values:
+    """What of a row is sealed or should be, and the members in which some of it was sealed anew."""
+
+    def __init__(self, row: sealing.Held, *, keys: ring.Ring) -> None:
+        self.ring = keys
+        self.type = str(row.type)
+        self.resealed: list[str] = []
+        """By which keys the values were sealed before, a value each."""
+        self.stay: list[str] = []
+        self.unopened = 0
+        payload = json.loads(row.payload or "{}")
+        known = registry.find(self.type)
+        new = form.replaced(payload, self._anew, ways=known.sensitive if known else (), also_sealed=True)
+        self.members = {name: value for name, value in new.items() if value != payload[name]}
+
+    def _anew(self, way: form.Way, value: Any) -> Any:
+        key = (form.key_of(value) or UNREADABLE) if form.is_sealed(value) else PLAIN
+        place = form.place(self.type, *way)
+        if key == self.ring.first:
+            self.stay.append(key)
+            return value
+        try:
+            plain = value if key == PLAIN else self.ring.open(value, place=place)
+        except (ring.UnknownSealKey, ring.DamagedSeal):
+            self.unopened += 1
+            self.stay.append(key)
+            return value
+        self.resealed.append(key)
+        return self.ring.seal(plain, place=place)

@@ -8,10 +8,10 @@ from typing import Any
 from apps.jobs.lifecycle import DUE, Status
 from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
 
-# (SELECT clock_timestamp()): read once, so that the index is used, and never earlier than the row's moment.
+# (SELECT clock_timestamp()): read once, so that the index is used.
 _MOVE = f"""
 WITH d AS MATERIALIZED (
-  SELECT id FROM job WHERE status IN ({quoted(*DUE)}) AND run_at <= (SELECT clock_timestamp())
+  SELECT id FROM job WHERE status IN ({quoted(*DUE)}) AND run_at <= (SELECT clock_timestamp() + %(lead)s::float8 * interval '1 s')
   ORDER BY run_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED),
 moved AS (
   UPDATE job j SET status = CASE WHEN j.cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
@@ -49,14 +49,13 @@ class Outlook:
     now: datetime
     next_due_seconds: float | None
 
-    @property
-    def is_overdue(self) -> bool:
-        return self.next_due_seconds is not None and self.next_due_seconds <= 0
 
+def move(execute: Execute, *, limit: int, lead_seconds: float = 0.0) -> Reply[dict[str, int]]:
+    """Move due rows; the reply says how many became ready in each queue, paused ones left out: nobody rings for them.
 
-def move(execute: Execute, *, limit: int) -> Reply[dict[str, int]]:
-    """Move due rows; the reply says how many became ready in each queue, paused ones left out: nobody rings for them."""
-    return Reply(execute(_MOVE, {"limit": limit, "tally": uuid.uuid4()}), dict)
+    With a lead it also moves what is due within it: a claim says how long its row is still to be held back.
+    """
+    return Reply(execute(_MOVE, {"limit": limit, "lead": lead_seconds, "tally": uuid.uuid4()}), dict)
 
 
 def outlook(execute: Execute) -> Reply[Outlook]:

@@ -1,5 +1,6 @@
 """Claim the next ready rows of a queue, in order, for one worker."""
 
+import time
 import uuid
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -35,6 +36,8 @@ class Claim(NamedTuple):
     run_at: datetime
     timeout_seconds: float
     request_id: str
+    not_before: float | None = None
+    """For a row that was claimed shortly before its moment: that moment, on this process's monotonic clock."""
 
     @property
     def position(self) -> Position:
@@ -54,10 +57,11 @@ WITH next AS MATERIALIZED (
     AND EXISTS (SELECT FROM job_worker WHERE id = %(worker)s AND ended_at IS NULL)
   ORDER BY priority, run_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE job j SET status = 'running', attempt = attempt + 1, fence = nextval('job_fence'), worker_id = %(worker)s,
-  started_at = clock_timestamp(), progress = NULL
+  started_at = greatest(clock_timestamp(), run_at), progress = NULL
 FROM next WHERE j.id = next.id
 RETURNING j.id::text, j.fence, j.attempt, j.failures, j.rescues, j.max_attempts, j.type, j.payload::text, j.queue,
-  j.priority, j.run_at, j.timeout_seconds, j.request_id"""
+  j.priority, j.run_at, j.timeout_seconds, j.request_id,
+  CASE WHEN j.run_at > clock_timestamp() THEN extract(epoch FROM j.run_at - clock_timestamp())::float8 END"""
 
 
 _ORDER = attrgetter("priority", "run_at", "id")
@@ -75,4 +79,10 @@ def fetch(
 
 
 def _in_order(rows: list[Any]) -> list[Claim]:
-    return sorted(map(Claim._make, rows), key=_ORDER)   # as text an id is in the order of the server too
+    claims = sorted(map(Claim._make, rows), key=_ORDER)   # as text an id is in the order of the server too
+    if any(claim.not_before is not None for claim in claims):   # seconds by the database's clock, and a little ago
+        now = time.monotonic()
+        claims = [
+            claim if claim.not_before is None else claim._replace(not_before=now + claim.not_before) for claim in claims
+        ]
+    return claims

@@ -6,13 +6,10 @@ from typing import Any
 from apps.jobs.lifecycle import FINISHED, WAITING, Status
 from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
 
-# Whoever may retry may not discard: a stopped discard of all that match is begun anew by somebody who may.
-BULK_DISCARD = "type = 'system.bulk' AND payload ->> 'action' = 'discard'"
-
 # The attempt on the row becomes history. `started_at` is null when the job never began, and then there is none.
 _RETRY = f"""
 WITH old AS MATERIALIZED (
-  SELECT * FROM job WHERE id = ANY(%(ids)s::uuid[]) AND status IN ({quoted(*FINISHED)}) AND NOT ({BULK_DISCARD})
+  SELECT * FROM job WHERE id = ANY(%(ids)s::uuid[]) AND status IN ({quoted(*FINISHED)})
   ORDER BY id FOR NO KEY UPDATE),
 kept AS (
   INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)

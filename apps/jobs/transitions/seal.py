@@ -12,7 +12,7 @@ _WINDOW = """
 WITH span AS MATERIALIZED (SELECT id FROM job WHERE id > %(after)s ORDER BY id LIMIT %(limit)s)
 SELECT s.id, j.type, j.payload::text FROM span s
 LEFT JOIN job j ON j.id = s.id AND jsonb_typeof(j.payload) = 'object'
-  AND (j.type = ANY(%(types)s::text[]) OR j.payload @? '$.*."$sealed"')
+  AND (j.type = ANY(%(types)s::text[]) OR j.payload @? '$.**{1 to 4}."$sealed"')
 ORDER BY s.id"""
 
 # A job that its handler holds in a transaction is left out: it would hold up all others.

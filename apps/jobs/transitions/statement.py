@@ -56,17 +56,22 @@ class Prepared(psycopg.Cursor[Any]):
 def prepared_on_django(using: str = "default") -> Execute:
     """Return what `on_django` does, for statements that are sent often: prepared where the settings allow it.
 
-    Django's own wrapper stays around the cursor: its errors and its health checks are those of any query. While it
-    keeps a log, which shows statements with their values, none is prepared.
+    It does what Django's own cursors do, its errors and its health checks are those of any query, without making two of
+    them for each statement. Where somebody watches queries (a log, a wrapper), they are Django's own.
     """
+    django = connections[using]
 
     def execute(sql: str, params: Params) -> Cursor:
-        django = connections[using]
-        cursor = django.cursor()
-        if not django.queries_logged:
-            cursor.cursor = Prepared(django.connection)
-        cursor.execute(sql, params)
-        return cursor
+        if django.queries_logged or django.execute_wrappers:
+            cursor = django.cursor()
+            cursor.execute(sql, params)
+            return cursor
+        django.close_if_health_check_failed()
+        django.ensure_connection()
+        django.validate_thread_sharing()
+        django.validate_no_broken_transaction()
+        with django.wrap_database_errors:
+            return Prepared(django.connection).execute(sql, params)
 
     return execute
 

@@ -1,7 +1,7 @@
 """`system.bulk`: an action on all jobs that match a filter, begun in the admin."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
@@ -10,6 +10,7 @@ from apps.jobs.registry import Context, job_type
 from apps.jobs.retry import Exponential
 from apps.jobs.selection import Selection
 from apps.jobs.services import bulk
+from core.api.roles import Role
 
 
 class BulkPayload(pydantic.BaseModel):
@@ -23,10 +24,15 @@ class BulkPayload(pydantic.BaseModel):
     reason: str = pydantic.Field(max_length=500)
 
 
+def _retried_by(payload: dict[str, Any]) -> Role:
+    """Whoever may retry may not discard: a stopped discard of all that match is gone on with by somebody who may."""
+    return Role.ADMIN if payload.get("action") == "discard" else Role.OPERATOR
+
+
 @job_type(
     bulk.TYPE, payload=BulkPayload, priority=0,   # it may be about those that stand in line before it
     timeout=timedelta(hours=2), max_attempts=20, retry=Exponential(base=1, cap=60),   # each attempt goes on where one ended
-    batch=1,
+    batch=1, enqueue_role=Role.ADMIN, retry_role=_retried_by,
 )
 def act_on_all(job: Context, _payload: BulkPayload) -> Outcome | JSON:
     """Retry, cancel, run or discard all jobs that match a filter, in batches, on behalf of whoever began it.

@@ -14,8 +14,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from apps.jobs.errors import refused
 from core.mail import mailbox
 from core.mail.mailbox import Mailbox
 
@@ -33,15 +33,11 @@ SERVERS = (
 SERVERS_BEGIN = ("arc-", "x-envelope-")
 
 
-def _wrong(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("email_send", "{reason}", {"reason": reason})
-
-
 def _address(text: str) -> str:
     try:
         mailbox.parse(text)
     except ValueError as exc:
-        raise _wrong(str(exc)) from exc
+        raise refused(str(exc)) from exc
     return text
 
 
@@ -80,9 +76,9 @@ class Email(_Given):
     @classmethod
     def _is_one_line(cls, subject: str) -> str:
         if found := mailbox.breaking(subject):
-            raise _wrong(f"holds {found}: a subject is one line without control characters")
+            raise refused(f"holds {found}: a subject is one line without control characters")
         if not subject.strip():
-            raise _wrong("is blank")
+            raise refused("is blank")
         return subject
 
     @field_validator("headers")
@@ -92,9 +88,9 @@ class Email(_Given):
         for name, value in headers.items():
             lowered = name.lower()
             if reason := _against_name(name, lowered) or _against_value(value):
-                raise _wrong(f"{name[:100]!r} {reason}")
+                raise refused(f"{name[:100]!r} {reason}")
             if lowered in seen:
-                raise _wrong(f"{name!r} is given twice, in another spelling")
+                raise refused(f"{name!r} is given twice, in another spelling")
             seen.add(lowered)
         return headers
 
@@ -102,15 +98,15 @@ class Email(_Given):
     def _is_a_mail(self) -> "Email":
         count = len(self.to) + len(self.cc) + len(self.bcc)
         if not count:
-            raise _wrong("to, cc and bcc are empty: a mail goes to somebody")
+            raise refused("to, cc and bcc are empty: a mail goes to somebody", field="to")
         if count > MOST_RECIPIENTS:
-            raise _wrong(f"to, cc and bcc name {count} recipients: at most {MOST_RECIPIENTS} get one mail")
+            raise refused(f"to, cc and bcc name {count} recipients: at most {MOST_RECIPIENTS} get one mail", field="to")
         if not self.text and not self.html:
-            raise _wrong("text and html are empty: a mail says something")
+            raise refused("text and html are empty: a mail says something", field="text")
         if self.remainder:
             named = {mailbox.parse(each).address for each in (*self.to, *self.cc, *self.bcc)}
             if strange := [each for each in self.remainder.recipients if mailbox.parse(each).address not in named]:
-                raise _wrong(f"remainder names {strange[0]!r}, who is not in to, cc or bcc")
+                raise refused(f"remainder names {strange[0]!r}, who is not in to, cc or bcc", field=("remainder", "recipients"))
         return self
 
     @model_serializer(mode="wrap")

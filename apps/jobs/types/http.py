@@ -23,6 +23,7 @@ STATUS = "HttpStatus"   # how an answer that is not wanted is named; no answer h
     queue="default",
     max_attempts=5,
     timeout=timedelta(seconds=MOST_SECONDS + 10),   # the request's own deadline is always the earlier one
+    sensitive=("headers.*", "sign.secret"),         # all headers: nobody knows the names of all that carry secrets
 )
 def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
     """Send an HTTP request, signed if asked, and keep the answer.

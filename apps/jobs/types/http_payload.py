@@ -1,4 +1,4 @@
-"""What an `http.request` is told. A payload is stored in the job's row as it is given, secrets included."""
+"""What an `http.request` is told: stored in the job's row as it is given, but for what is sealed."""
 
 import base64
 import binascii
@@ -19,8 +19,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from apps.jobs.errors import refused
 from apps.jobs.types import webhook
 from core import outgoing
 
@@ -30,10 +30,6 @@ MOST_SAVED_BYTES = 5 * 1024**3   # what may be asked for; ARTIFACT_MAX_BYTES dec
 MOST_HEADERS = 50
 BODIES = ("json", "text", "base64", "body_artifact")
 Status = Annotated[int, Field(ge=100, le=599)]
-
-
-def _wrong(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("http_request", "{reason}", {"reason": reason})
 
 
 class _Given(BaseModel):
@@ -54,7 +50,7 @@ class Sign(_Given):
         try:
             webhook.key(secret.get_secret_value())
         except ValueError as exc:
-            raise _wrong(str(exc)) from None   # the cause would show the secret
+            raise refused(str(exc)) from None   # the cause would show the secret
         return secret
 
     @field_serializer("secret", when_used="json")
@@ -93,9 +89,9 @@ class HttpRequest(_Given):
         try:
             outgoing.check(url)
         except outgoing.BadRequest as exc:
-            raise _wrong(exc.reason) from exc
+            raise refused(exc.reason) from exc
         except outgoing.Refused as exc:
-            raise _wrong(str(exc)) from exc
+            raise refused(str(exc)) from exc
         return url
 
     @field_validator("headers")
@@ -104,16 +100,16 @@ class HttpRequest(_Given):
         try:
             outgoing.check_headers(headers)
         except outgoing.BadRequest as exc:
-            raise _wrong(exc.reason) from exc
+            raise refused(exc.reason) from exc
         if long := [name for name, value in headers.items() if len(name) + len(value) > 8000]:
-            raise _wrong(f"{long[0][:100]!r} is longer than 8000 characters")
+            raise refused(f"{long[0][:100]!r} is longer than 8000 characters")
         return headers
 
     @field_validator("max_response_bytes")
     @classmethod
     def _fits(cls, most: int, info: ValidationInfo) -> int:
         if most > MOST_BYTES and not info.data.get("save_response"):
-            raise _wrong(f"Input should be less than or equal to {MOST_BYTES}, unless save_response is true")
+            raise refused(f"Input should be less than or equal to {MOST_BYTES}, unless save_response is true")
         return most
 
     @field_validator("base64")
@@ -122,20 +118,20 @@ class HttpRequest(_Given):
         try:
             base64.b64decode(text or "", validate=True)
         except (binascii.Error, ValueError) as exc:
-            raise _wrong("is not base64 (standard alphabet, padded)") from exc
+            raise refused("is not base64 (standard alphabet, padded)") from exc
         return text
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "HttpRequest":
         bodies = self._bodies()
         if len(bodies) > 1:
-            raise _wrong(f"{' and '.join(bodies)} are both given: a request has one body")
+            raise refused(f"{' and '.join(bodies)} are both given: a request has one body", field=bodies[-1])
         if bodies and self.method in ("GET", "HEAD"):
-            raise _wrong(f"{bodies[0]} is given, but a {self.method} carries no body: use POST")
+            raise refused(f"{bodies[0]} is given, but a {self.method} carries no body: use POST", field=bodies[0])
         if self.sign:
             ours = webhook.names(self.sign.header_prefix)
             if taken := [name for name in self.headers if name.lower() in ours]:
-                raise _wrong(f"headers name {taken[0]!r}, which sign sets: leave it out")
+                raise refused(f"headers name {taken[0]!r}, which sign sets: leave it out", field=("headers", taken[0]))
         return self
 
     @model_serializer(mode="wrap")

@@ -12,6 +12,7 @@ from apps.jobs.conf import config
 from apps.jobs.outcomes import JSON
 from apps.jobs.registry import Context, job_type
 from apps.jobs.services import artifacts, retention
+from core.api.roles import Role
 from core.audit import chain
 
 IDEMPOTENCY_BATCH = 1000
@@ -24,7 +25,7 @@ class Nothing(pydantic.BaseModel):
 
 
 @job_type(
-    "system.prune", payload=Nothing, priority=9, max_attempts=3,
+    "system.prune", payload=Nothing, priority=9, max_attempts=3, enqueue_role=Role.ADMIN,
     timeout=timedelta(minutes=30),   # what an interrupted run has removed stays removed, and the next hour goes on
 )
 def prune(job: Context, _payload: Nothing) -> JSON:

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db import connection
 
 from core.admin.filters import Moments, choice, span
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.text import json_block
 from core.api.roles import Role
 from core.audit.models import AuditEntry
@@ -30,7 +30,7 @@ def actions() -> list[tuple[str, str]]:
 
 
 @admin.register(AuditEntry)
-class AuditAdmin(Looking):
+class AuditAdmin(Walking):
     reads = Role.ADMIN
     list_display = ("id", "at", "actor_name", "role", "channel", "action", "target", "why", "address")
     list_filter = (choice("action", "action", actions), Moments)

@@ -67,11 +67,11 @@ class KeyedList(ChangeList):
 
 
 class Looking(Operating, admin.ModelAdmin):  # type: ignore[type-arg]  # Django has no generics at run time
-    """Rows to look at, newest first. A subclass says in `walk` which rows a filter means, by an index."""
+    """Rows to look at. A subclass says in `page` which: all of the few that there are; of many see `Walking`."""
 
     reads: ClassVar[Role] = Role.VIEWER
     order: ClassVar[tuple[str, ...]] = ("id",)
-    filters: ClassVar[frozenset[str]] = frozenset()   # parameters that `walk` knows
+    filters: ClassVar[frozenset[str]] = frozenset()   # parameters that are known
     change_list_template = "core/admin/list.html"
     change_form_template = "core/admin/detail.html"
     show_full_result_count = False
@@ -85,23 +85,9 @@ class Looking(Operating, admin.ModelAdmin):  # type: ignore[type-arg]  # Django 
     class Media:
         css: ClassVar = {"all": ["core/admin.css"]}
 
-    def walk(self, given: Mapping[str, str], text: str) -> Walk[Any]:
-        """Return how the rows are read that the filters and the search mean; raise ValueError for what they cannot mean."""
-        raise NotImplementedError
-
     def page(self, request: HttpRequest, given: Mapping[str, str], text: str) -> Page:
-        """Return the page that a request asks for; what it asks wrongly is said, and there are no rows."""
-        try:
-            _storable([text, *given.values()])
-            walk = self.walk(given, text)
-            where = request.GET.get(PAGE_VAR, "")
-            back = where.startswith(NEWER)
-            named = back or where.startswith(OLDER)
-            place = walk.read_place(where.partition(".")[2]) if named else None
-        except (ValueError, ForeignPlace) as exc:
-            self.message_user(request, reason_of(exc), messages.WARNING)
-            return Page(rows=[])
-        return _page(walk, place, back=back, limit=self.list_per_page)
+        """Return the page of rows that the filters and the search of a request mean."""
+        raise NotImplementedError
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         with by_index():   # once for all statements of the filters and of the page
@@ -141,6 +127,28 @@ class Looking(Operating, admin.ModelAdmin):  # type: ignore[type-arg]  # Django 
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002  as above
         return False
+
+
+class Walking(Looking):
+    """Rows to look at of any number, newest first, page by page. A subclass says in `walk` which a filter means, by an index."""
+
+    def walk(self, given: Mapping[str, str], text: str) -> Walk[Any]:
+        """Return how the rows are read that the filters and the search mean; raise ValueError for what they cannot mean."""
+        raise NotImplementedError
+
+    def page(self, request: HttpRequest, given: Mapping[str, str], text: str) -> Page:
+        """Return the page that a request asks for; what it asks wrongly is said, and there are no rows."""
+        try:
+            _storable([text, *given.values()])
+            walk = self.walk(given, text)
+            where = request.GET.get(PAGE_VAR, "")
+            back = where.startswith(NEWER)
+            named = back or where.startswith(OLDER)
+            place = walk.read_place(where.partition(".")[2]) if named else None
+        except (ValueError, ForeignPlace) as exc:
+            self.message_user(request, reason_of(exc), messages.WARNING)
+            return Page(rows=[])
+        return _page(walk, place, back=back, limit=self.list_per_page)
 
 
 def _storable(texts: Iterable[str]) -> None:

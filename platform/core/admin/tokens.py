@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 
 from core.admin.filters import choice
-from core.admin.lists import Looking
+from core.admin.lists import Walking
 from core.admin.operations import Foreseen, Operation
 from core.api import tokens
 from core.api.models import ApiToken
@@ -21,7 +21,7 @@ STATES = [("usable", "usable"), ("ended", "revoked or expired")]
 
 
 @admin.register(ApiToken)
-class TokenAdmin(Looking):
+class TokenAdmin(Walking):
     reads = Role.ADMIN
     list_display = ("prefix", "name", "role", "state", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_filter = (choice("state", "state", lambda: STATES),)

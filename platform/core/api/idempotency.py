@@ -46,8 +46,11 @@ class Done:
     replayed: bool
 
 
-def read_key(request: Request, *, route: str) -> Key | None:
-    """Return the request's key, or None without one; a malformed one is a 400."""
+def read_key(request: Request, *, route: str, body: Callable[[], Any] | None = None) -> Key | None:
+    """Return the request's key, or None without one; a malformed one is a 400.
+
+    `body` returns what tells the request from others, as JSON, when its data are none: of a file, its digest.
+    """
     header = request.headers.get(HEADER)
     if header is None:
         return None
@@ -58,9 +61,9 @@ def read_key(request: Request, *, route: str) -> Key | None:
         raise Problem(
             status=HTTPStatus.BAD_REQUEST, kind="invalid-idempotency-key", detail=f"{HEADER} {detail}", errors=[error],
         )
-    body = json.dumps(request.data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    content = json.dumps(request.data if body is None else body(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     # Keyed: whoever reads the table and can guess the rest of a body could else try values for a secret in it.
-    fingerprint = salted_hmac(__name__, f"{request.method}\n{route}\n{body}", algorithm="sha256").hexdigest()
+    fingerprint = salted_hmac(__name__, f"{request.method}\n{route}\n{content}", algorithm="sha256").hexdigest()
     return Key(
         principal=principal(request).key, route=route, value=match[1] or match[2], fingerprint=fingerprint,
     )

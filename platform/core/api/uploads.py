@@ -4,9 +4,11 @@ Django's reader takes a body that ends early for a whole one, and knows no limit
 is the body's: whoever keeps the file counts its bytes.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadedfile import UploadedFile
@@ -26,12 +28,17 @@ from core.api.problems import FieldError, Problem, invalid, pointer
 
 FILE = "file"
 FRAME = 64 * 1024   # what may stand around the file: boundaries and headers
+MOST_HEAD = 8 * 1024   # of a part that is waited for; Django refuses less
+NO_NAME = re.compile(rb';[ \t]*filename=[ \t]*(?:""|(?=;|$))', re.IGNORECASE)
+HEAD_ENDS = b"\r\n\r\n"
 
 
 class OneFileParser(BaseParser):
     """`multipart/form-data` with one file. A subclass says how large it may be."""
 
     media_type = "multipart/form-data"
+    nameless: ClassVar[str] = "file"
+    """What a file is called whose name is empty, a folder's or no UTF-8."""
 
     def most_bytes(self) -> int:
         """Return the most bytes that the file may have."""
@@ -50,8 +57,12 @@ class OneFileParser(BaseParser):
         handlers: list[FileUploadHandler] = [MemoryFileUploadHandler(request), TemporaryFileUploadHandler(request)]
         try:
             _, options = parse_header_parameters(media_type or "")
-            body = _Watched(stream, delimiter=f"--{options.get('boundary', '')}".encode("ascii", "replace"))
-            found = DjangosParser(meta, body, handlers, "utf-8").parse()  # type: ignore[arg-type]  # reads, no more
+            delimiter = f"--{options.get('boundary', '')}".encode("ascii", "replace")
+            body = _Watched(stream, delimiter=delimiter)
+            named = _Named(body, delimiter=delimiter, nameless=self.nameless)
+            parser = _Parser(meta, named, handlers, "utf-8")  # type: ignore[arg-type]  # reads, no more
+            parser.nameless = self.nameless
+            found = parser.parse()
         except (MultiPartParserError, TooManyFieldsSent, TooManyFilesSent, ValueError) as exc:
             _close(handlers)
             raise _malformed(str(exc)) from exc
@@ -94,6 +105,70 @@ def read_file(request: Request) -> UploadedFile:
         raise invalid(errors)
     file: UploadedFile = files[0]
     return file
+
+
+def digest(file: UploadedFile) -> str:
+    """Return the SHA-256 of a file, which is read and stands at its beginning again."""
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return found
+
+
+class _Parser(DjangosParser):
+    """Django's, but no name is so bad that its file is passed by."""
+
+    nameless = ""
+
+    def sanitize_file_name(self, file_name: str) -> str | None:
+        """Return the last part of a name; a replacement character stands where somebody sent no UTF-8."""
+        return (None if "\ufffd" in file_name else super().sanitize_file_name(file_name)) or self.nameless
+
+
+class _Named:
+    """A body whose files all have names that Django reads: it takes one without for a field, and passes by what is no UTF-8."""
+
+    def __init__(self, body: "_Watched", *, delimiter: bytes, nameless: str) -> None:
+        self._body, self._delimiter, self._nameless = body, delimiter, nameless.encode()
+        self._held = b""
+        self._in_head = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; the names may make it more than `size`."""
+        while chunk := self._body.read(size):
+            if passed := self._passed(chunk):
+                return passed
+        rest, self._held = self._held, b""
+        return rest
+
+    def _passed(self, chunk: bytes) -> bytes:
+        data, passed = self._held + chunk, bytearray()
+        while True:
+            if self._in_head:
+                end = data.find(HEAD_ENDS)
+                if end < 0 and len(data) < MOST_HEAD:
+                    break
+                passed += self._named(data[:end]) if end >= 0 else b""
+                data = data[max(end, 0):]
+                self._in_head = False
+            at = data.find(self._delimiter)
+            if at < 0:
+                safe = max(len(data) - len(self._delimiter) + 1, 0)   # behind it a delimiter may have begun
+                passed += data[:safe]
+                data = data[safe:]
+                break
+            behind = at + len(self._delimiter)
+            passed += data[:behind]
+            data, self._in_head = data[behind:], True
+        self._held = data
+        return bytes(passed)
+
+    def _named(self, head: bytes) -> bytes:
+        lines = head.split(b"\r\n")
+        for number, line in enumerate(lines):
+            if line.lower().startswith(b"content-disposition:"):
+                readable = line.decode(errors="replace").encode()
+                lines[number] = NO_NAME.sub(b'; filename="' + self._nameless + b'"', readable)
+        return b"\r\n".join(lines)
 
 
 class _Watched:

@@ -10,11 +10,13 @@ import requests
 from requests_hardened.ip_filter import EXTRA_BLOCKED_NET_RANGES
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
+from urllib3.util.connection import allowed_gai_family
 
 from core.outgoing.errors import BadRequest, Refused
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 LONGEST = 8192
+MOST_ADDRESSES = 8   # of one name that are tried
 PORTS = {"http": 80, "https": 443}
 UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")   # parsers disagree about these, and disagreement is how filters are passed
 FORM = re.compile(r"https?://(?P<authority>[^/?#]+)", re.IGNORECASE)
@@ -92,6 +94,20 @@ def literal(host: str) -> Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
     except (OSError, UnicodeError):
         return None
+
+
+def resolved(host: str, port: int | None, *, url: str) -> list[Address]:
+    """Return all addresses of a host, in the resolver's order; raise `Refused` when one of them is an inner one."""
+    found: list[Address] = []
+    for *_, place in socket.getaddrinfo(host, port, family=allowed_gai_family(), type=socket.SOCK_STREAM):
+        address = ipaddress.ip_address(str(place[0]).partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if reason := reason_against(address):
+            raise Refused(url, address=str(address), reason=reason)
+        if address not in found:
+            found.append(address)
+    return found[:MOST_ADDRESSES]
 
 
 def refuse_literal(target: Target) -> None:

@@ -1,22 +1,24 @@
-"""One connection of one request: pinned to the checked address, and cut when the time is over."""
+"""One connection of one request: pinned to the checked addresses, and cut when the time is over."""
 
 import contextlib
 import ipaddress
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
-from requests_hardened.ip_filter import InvalidIPAddress
-from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError
 
 from core.outgoing import addresses
 from core.outgoing.errors import Refused, TimedOut
+
+LEAST_SECONDS = 1.0   # for one of several addresses
 
 
 class Line:
@@ -58,12 +60,13 @@ class Line:
 
 
 class _Held(HTTPConnection):
-    def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, line: Line, pinned: Sequence[addresses.Address], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._line = line
+        self._pinned = pinned
 
     def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
+        connected = self._connected()
         try:
             self._line.hold(connected)
         except BaseException:
@@ -72,36 +75,52 @@ class _Held(HTTPConnection):
         return connected
 
 
+    def _connected(self) -> socket.socket:
+        """Connect to the first of the checked addresses that takes us; one that is silent leaves time for the others."""
+        if not self._pinned:   # inner addresses are allowed: the library looks the name up and tries all
+            return super()._new_conn()
+        if isinstance(self.timeout, int | float):
+            self.timeout = max(self.timeout / len(self._pinned), LEAST_SECONDS)
+        for number, address in enumerate(self._pinned, start=1):
+            self._dns_host = str(address)
+            try:
+                return super()._new_conn()
+            except ConnectTimeoutError:   # refused ones are of its kind
+                if number == len(self._pinned):
+                    raise
+        raise AssertionError
+
+
 class _HeldTLS(_Held, HTTPSConnection):
     pass
 
 
-class Adapter(IPFilterAdapter):   # type: ignore[misc]  # the library ships no types
-    """The library's adapter (resolve once, refuse, pin the address) with our stricter list of ranges behind it."""
+class Adapter(HTTPAdapter):
+    """Looks a name up once, refuses it unless all of its addresses are ordinary ones, and connects to these alone."""
 
     def __init__(self, scheme: str, *, line: Line) -> None:
         self._line = line
         self._kind = _HeldTLS if scheme == "https" else _Held
-        super().__init__(is_https_proto=scheme == "https")
+        self._is_tls = scheme == "https"
+        self._pinned: list[addresses.Address] = []
+        super().__init__()
 
-    def build_connection_pool_key_attributes(
-        self, request: PreparedRequest, verify: Any, cert: Any = None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
+        """Return where to connect to, and how TLS is to know the server."""
+        attributes: Any = super().build_connection_pool_key_attributes(request, verify, cert)
+        host, tls = attributes
         if self._line.allow_private:
-            plain = HTTPAdapter.build_connection_pool_key_attributes(self, request, verify, cert)
-            return cast("tuple[dict[str, Any], dict[str, Any]]", plain)
-        try:
-            host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
-        except InvalidIPAddress as exc:
-            address = exc.args[0]
-            reason = addresses.reason_against(address) or "an inner address"
-            raise Refused(self._line.url, address=str(address), reason=reason) from exc
-        pinned = ipaddress.ip_address(host["host"].strip("[]").partition("%")[0])
-        if stricter := addresses.reason_against(pinned):
-            raise Refused(self._line.url, address=str(pinned), reason=stricter)
+            return host, tls
+        name, port = host["host"], host["port"]
+        self._pinned = addresses.resolved(name, port, url=self._line.url)
+        # The address stands in the place of the name; Host, SNI and certificate still go by the name.
+        host["host"] = str(self._pinned[0])
+        request.headers["Host"] = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
+        if self._is_tls:
+            tls["assert_hostname"] = tls["server_hostname"] = name
         return host, tls
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         pool = cast("HTTPConnectionPool", super().get_connection_with_tls_context(*args, **kwargs))
-        pool.ConnectionCls = partial(self._kind, line=self._line)   # type: ignore[assignment]  # called, never subclassed
+        pool.ConnectionCls = partial(self._kind, line=self._line, pinned=self._pinned)   # type: ignore[assignment]  # called, never subclassed
         return pool

@@ -96,5 +96,5 @@ def test_keys_of_fernet_will_do():
 def test_members_that_are_sealed_or_should_be_are_hidden():
     sealed = a_ring(NEW).seal("x", place=PLACE)
 
-    assert {"a": "(sealed)", "b": "(sealed)", "c": 1} == form.shown({"a": sealed, "b": "plain", "c": 1}, secret={"b"})
-    assert [1] == form.shown([1], secret={"b"})
+    assert {"a": "(sealed)", "b": "(sealed)", "c": 1} == form.shown({"a": sealed, "b": "plain", "c": 1}, secret={("b",)})
+    assert [1] == form.shown([1], secret={("b",)})

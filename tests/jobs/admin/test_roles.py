@@ -10,7 +10,7 @@ from django.urls import URLResolver, get_resolver, reverse
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Bulk, Job, Queue
 from core import audit
-from core.admin.lists import Looking
+from core.admin.lists import Looking, Walking
 from core.admin.roles import may
 from core.api import tokens
 from core.api.models import ApiToken
@@ -226,3 +226,12 @@ def test_who_may_only_look_at_schedules_cannot_switch_them(people):
         enabled.append(PeriodicTask.objects.get(pk=task.pk).enabled)
 
     assert [True, False] == enabled
+
+
+def test_every_list_does_all_that_its_kind_promises():
+    pages = {model.__name__: type(each).page for model, each in ours().items()}
+    walks = {model.__name__: type(each).walk for model, each in ours().items() if isinstance(each, Walking)}
+
+    assert [] == [name for name, page in pages.items() if page is Looking.page]
+    assert [] == [name for name, walk in walks.items() if walk is Walking.walk]
+    assert {"Queue"} == set(pages) - set(walks)   # few, and most of them without a row

@@ -30,7 +30,10 @@ def test_the_document_is_openapi_3_1_and_names_every_route(document):
 
 def test_each_answer_has_an_example_that_fits_its_schema(document):
     for operation in operations(document).values():
-        for response in operation["responses"].values():
+        for status, response in operation["responses"].items():
+            if status == "304":   # has no content, whatever it is
+                assert "content" not in response
+                continue
             [(_, content)] = response["content"].items()
             assert content["examples"]
             for example in content["examples"].values():
@@ -65,7 +68,7 @@ def test_each_route_documents_its_refusals(document):
     for name, operation in operations(document).items():
         refusals = {int(status) for status in operation["responses"] if int(status) >= 400}
         expected = (writing if name.startswith("POST") else reading) | ({404} if "{" in name else set())
-        gone = {"POST /api/v1/jobs", "POST /api/v1/jobs/bulk", "GET /api/v1/artifacts/{artifact_id}"}
+        gone = {"POST /api/v1/jobs", "POST /api/v1/jobs/bulk", "POST /api/v1/artifacts", "GET /api/v1/artifacts/{artifact_id}"}
         assert refusals == expected | ({410} if name in gone else set())
         assert operation["security"] == [{"token": []}, {"session": []}]
 

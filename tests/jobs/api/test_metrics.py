@@ -67,3 +67,16 @@ def test_the_dispatchers_silence_is_told(client):
 
 def test_names_of_metrics_follow_the_conventions():
     assert all(family.name.startswith("latchwork_") and family.documentation.endswith(".") for family in Jobs().collect())
+
+
+def test_no_label_carries_an_id_or_anything_that_callers_choose(client):
+    factories.worker()
+    job_id = factories.job(unique_key="order-7", tags=["customer-7"])
+    text = client.get("/metrics").content.decode()
+    labels = {name for family in text_string_to_metric_families(text) for sample in family.samples for name in sample.labels}
+
+    assert set() == labels - {
+        "collector", "event", "generation", "implementation", "le", "major", "method", "minor", "outcome", "patchlevel", "queue",
+        "route", "status", "type", "version",
+    }
+    assert [] == [word for word in (str(job_id), "order-7", "customer-7") if word in text]

@@ -24,7 +24,7 @@ ENDING_SECONDS = 60.0   # a bound on waiting, on a machine that others load
 
 
 # The audit lets nobody delete, so its guard is taken off for a moment.
-FORGET = "TRUNCATE job_worker;" + "".join(f"""
+FORGET = "TRUNCATE job_worker, job_duty;" + "".join(f"""
 ALTER TABLE {table} DISABLE TRIGGER {table}_stays;
 DELETE FROM {table};
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_stays;""" for table in ("audit_entry", "audit_link"))

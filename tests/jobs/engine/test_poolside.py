@@ -65,12 +65,13 @@ def together(monkeypatch):
     monkeypatch.setattr(poolside, "BOARD", board)
     monkeypatch.setattr(poolside, "TRAYS", trays)
     monkeypatch.setattr(poolside, "runner", SimpleNamespace(run=run))
+    monkeypatch.setattr(poolside, "_tidy_connections", lambda: None)   # another test's may be open, and none is touched here
 
     def go():
         poolside.execute_together("", "", {"jobs": (number, work)})
         return [ids.index(each) for each in ran]
 
-    return SimpleNamespace(board=board, tray=trays[number], places=[each[-1] for each in work], run=go)
+    return SimpleNamespace(board=board, tray=trays[number], places=[Assignment(*each).place for each in work], run=go)
 
 
 @pytest.mark.parametrize("word", [Word.CANCEL, Word.LOST, Word.TIMED_OUT])

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -41,6 +42,17 @@ def run(handler, board, *, work=None, **options):
     """Run a handler as an attempt; its report."""
     with factories.registered(TYPE, handler=handler, **options):
         return runner.run(work or assignment(), board)
+
+
+def test_a_handler_does_not_begin_before_its_moment(board):
+    moment = time.monotonic() + 0.05
+    began = {}
+
+    for name, not_before in (("early", moment), ("ready", None)):
+        run(lambda job, payload, name=name: began.setdefault(name, time.monotonic()) and None, board,
+            work=assignment(not_before=not_before))
+
+    assert moment <= began["early"]
 
 
 def raising(error):

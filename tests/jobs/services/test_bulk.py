@@ -1,20 +1,21 @@
 import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from apps.jobs import registry, testing
 from apps.jobs import services as jobs
-from apps.jobs import testing
-from apps.jobs.errors import Cancelled, NotAllowedNow
+from apps.jobs.errors import Cancelled, RoleNeeded
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
 from apps.jobs.services import actions, bulk, many, retention
 from apps.jobs.testing.handling import FakeContext
-from apps.jobs.transitions import retry as retrying
 from core import audit
+from core.api.roles import Role
 from core.audit.models import AuditEntry
 from core.ids import uuid7
 from tests.support import factories
@@ -305,22 +306,32 @@ def test_its_row_goes_with_its_job():
     assert [kept] == list(Bulk.objects.values_list("id", flat=True))
 
 
-def test_a_discard_of_all_that_match_is_not_gone_on_with_by_who_may_only_retry():
+@pytest.mark.parametrize(("role", "action", "may"), [
+    ("operator", "discard", False), ("admin", "discard", True), ("operator", "retry", True), ("viewer", "retry", False),
+])   # fmt: skip
+def test_a_stopped_action_is_gone_on_with_by_who_may_begin_it(role, action, may):
     dead(2)
+    one, of_many = begin(action), begin(action, selection=Selection(status=Status.DEAD_LETTER, queue="mail"))
+    for each in (one, of_many):
+        actions.cancel(each)
+
+    with audit.acting(replace(ANN, role=role)):
+        refused = list(many.act("retry", [of_many], reason="r").refused.values())
+        if may:
+            actions.retry(one)
+        else:
+            with pytest.raises(RoleNeeded, match=r"to retry this job of system\.bulk needs the role"):
+                actions.retry(one)
+
+    assert ([] if may else [RoleNeeded]) == [type(each) for each in refused]
+    assert {Status.QUEUED if may else Status.CANCELLED} == {factories.row(each).status for each in (one, of_many)}
+
+
+def test_without_its_type_saying_so_anybody_would_go_on_with_it(monkeypatch):
+    monkeypatch.setitem(registry._types, bulk.TYPE, replace(registry.get(bulk.TYPE), retry_role=Role.VIEWER))
     bulk_id = begin("discard")
     actions.cancel(bulk_id)
-
-    with pytest.raises(NotAllowedNow, match="begin it anew"):
+    with audit.acting(replace(ANN, role="viewer")):
         actions.retry(bulk_id)
-    assert [bulk_id] == list(many.act("retry", [bulk_id], reason="r").refused)
-    assert Status.CANCELLED == factories.row(bulk_id).status
-    assert [] == testing.drain()
-
-
-def test_without_its_condition_a_retry_of_many_would_go_on_with_it(monkeypatch):
-    monkeypatch.setattr(retrying, "_RETRY", retrying._RETRY.replace(retrying.BULK_DISCARD, "false"))
-    bulk_id = begin("discard")
-    actions.cancel(bulk_id)
-    many.act("retry", [bulk_id], reason="r")
 
     assert Status.QUEUED == factories.row(bulk_id).status

@@ -41,6 +41,13 @@ def test_a_job_is_never_moved_before_its_time(status):
     assert status == row(job_id).status
 
 
+def test_with_a_lead_what_is_due_within_it_is_moved_and_nothing_else():
+    near, far = job(delay_seconds=30), job(delay_seconds=90)
+
+    assert {"default": 1} == due.move(on_django(), limit=10, lead_seconds=60).get()
+    assert [Status.QUEUED, Status.SCHEDULED] == [row(near).status, row(far).status]
+
+
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.CANCELLED, Status.DEAD_LETTER])
 def test_other_jobs_are_left_alone_however_old(status):
     job_id = overdue(status)

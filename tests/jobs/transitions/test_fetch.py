@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import Job
-from apps.jobs.transitions import pause, presence
+from apps.jobs.transitions import due, pause, presence
 from apps.jobs.transitions.fetch import HEAD
 from apps.jobs.transitions.statement import on_django
 from tests.support import factories
@@ -43,6 +44,19 @@ def test_a_claimed_job_runs_under_a_fence_for_its_worker():
     assert (str(job_id), 1, {"a": [1]}) == (got.id, got.attempt, json.loads(got.payload))
     assert (Status.RUNNING, me, got.fence, 1) == (found.status, found.worker_id, found.fence, found.attempt)
     assert found.started_at is not None
+
+
+def test_a_claim_before_its_moment_says_how_long_to_hold_it_back_and_counts_from_the_moment():
+    job_id, ready, me = job(delay_seconds=30), job(), worker()
+    due.move(on_django(), limit=10, lead_seconds=60).get()
+
+    since = time.monotonic()
+    first, second = claims(me)
+
+    assert [str(ready), str(job_id)] == [first.id, second.id]
+    assert first.not_before is None
+    assert since + 25 < second.not_before <= time.monotonic() + 30
+    assert row(job_id).run_at == row(job_id).started_at
 
 
 def test_each_claim_of_a_job_has_a_greater_fence():

@@ -27,7 +27,7 @@ def accepted(**payload):
 
 
 @pytest.mark.parametrize(("payload", "pointer", "reason"), [
-    ({"to": []}, "/payload", "a mail goes to somebody"),
+    ({"to": []}, "/payload/to", "a mail goes to somebody"),
     ({"to": "ada@example.com"}, "/payload/to", "valid array"),
     ({"to": [7]}, "/payload/to/0", "valid string"),
     ({"to": [""]}, "/payload/to/0", "is no e-mail address"),
@@ -47,14 +47,14 @@ def accepted(**payload):
     ({"to": ["x" * 1000]}, "/payload/to/0", "is longer than"),
     ({"to": ["N" * 101 + " <a@example.com>"]}, "/payload/to/0", "has a name of 101 characters: at most 100"),
     ({"to": SOMEBODY * 101}, "/payload/to", "at most 100 items"),
-    ({"cc": SOMEBODY * 60, "bcc": SOMEBODY * 60}, "/payload", "name 121 recipients: at most 100"),
+    ({"cc": SOMEBODY * 60, "bcc": SOMEBODY * 60}, "/payload/to", "name 121 recipients: at most 100"),
     ({"reply_to": "nobody"}, "/payload/reply_to", "is no e-mail address"),
     ({"reply_to": ["a@example.com"]}, "/payload/reply_to", "valid string"),
     ({"subject": ""}, "/payload/subject", "at least 1 character"),
     ({"subject": "   "}, "/payload/subject", "is blank"),
     ({"subject": "x" * 251}, "/payload/subject", "at most 250 characters"),
-    ({"text": None}, "/payload", "text and html are empty"),
-    ({"text": ""}, "/payload", "text and html are empty"),
+    ({"text": None}, "/payload/text", "text and html are empty"),
+    ({"text": ""}, "/payload/text", "text and html are empty"),
     ({"text": ["x"]}, "/payload/text", "valid string"),
     ({"text": "x" * 300_000}, "/payload", "at most 262144 are stored"),
     ({"text": "a\x00b"}, "/payload", "NUL"),
@@ -73,7 +73,7 @@ def accepted(**payload):
     ({"attachments": ID}, "/payload/attachments", "valid array"),
     ({"attachments": [ID] * 21}, "/payload/attachments", "at most 20 items"),
     ({"from": "ceo@example.com"}, "/payload/from", "Extra inputs are not permitted"),
-    ({"remainder": {"job": ID, "recipients": ["b@example.com"]}}, "/payload", "who is not in to, cc or bcc"),
+    ({"remainder": {"job": ID, "recipients": ["b@example.com"]}}, "/payload/remainder/recipients", "who is not in to, cc or bcc"),
     ({"remainder": {"job": ID, "recipients": []}}, "/payload/remainder/recipients", "at least 1 item"),
     ({"remainder": {"job": "<x>", "recipients": SOMEBODY}}, "/payload/remainder/job", "valid UUID"),
 ])

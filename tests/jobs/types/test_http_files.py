@@ -133,8 +133,8 @@ def test_an_artifact_goes_through_another_server_and_comes_back_the_same(server)
 @pytest.mark.parametrize(("payload", "pointer", "words"), [
     ({"body_artifact": "no-id", "method": "POST"}, "/payload/body_artifact", "UUID"),
     ({"body_artifact": 7, "method": "POST"}, "/payload/body_artifact", "UUID"),
-    ({"body_artifact": str(uuid.UUID(int=7))}, "/payload", "body_artifact is given, but a GET carries no body"),
-    ({"body_artifact": str(uuid.UUID(int=7)), "method": "POST", "text": "x"}, "/payload", "text and body_artifact are both"),
+    ({"body_artifact": str(uuid.UUID(int=7))}, "/payload/body_artifact", "body_artifact is given, but a GET carries no body"),
+    ({"body_artifact": str(uuid.UUID(int=7)), "method": "POST", "text": "x"}, "/payload/body_artifact", "text and body_artifact are both"),
     ({"body_artifact": [], "method": "POST"}, "/payload/body_artifact", "UUID"),
     ({"save_response": "yes"}, "/payload/save_response", "boolean"),
     ({"save_response": None}, "/payload/save_response", "boolean"),

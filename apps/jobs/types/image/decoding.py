@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from PIL import Image, ImageChops, ImageCms
 
+from apps.jobs.types.image.ending import Endless
 from apps.jobs.types.image.formats import Source
 from apps.jobs.types.image.formats.source import damaged
 from apps.jobs.types.image.geometry import Size
@@ -36,6 +37,8 @@ def decode(source: Source, *, needed: Size | None = None) -> Image.Image:
         if needed is not None:
             wanted = needed if source.orientation < 5 else (needed[1], needed[0])
             opened.draft("", (wanted[0] * SPARE, wanted[1] * SPARE))
+        if source.is_one_scan:
+            opened.load_read = Endless(source).read  # type: ignore[attr-defined]  # the library's hook for who reads otherwise
         opened.load()
         profile = opened.info.get("icc_profile")
         picture = _in_srgb(opened if opened.mode == "CMYK" else _plain(opened), profile)

@@ -4,8 +4,8 @@ import uuid
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
+from apps.jobs.errors import refused
 from apps.jobs.types.image.formats import Format
 from core import outgoing
 
@@ -15,10 +15,6 @@ MOST_OPERATIONS = 20
 MOST_PICTURES = 50
 Side = Annotated[int, Field(strict=True, ge=1, le=MOST_SIDE)]
 Offset = Annotated[int, Field(strict=True, ge=0, le=65_535)]
-
-
-def _wrong(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("image_process", "{reason}", {"reason": reason})
 
 
 class _Given(BaseModel):
@@ -38,15 +34,15 @@ class SourceOf(_Given):
             if url is not None:
                 outgoing.check(url)
         except outgoing.BadRequest as exc:
-            raise _wrong(exc.reason) from exc
+            raise refused(exc.reason) from exc
         except outgoing.Refused as exc:
-            raise _wrong(str(exc)) from exc
+            raise refused(str(exc)) from exc
         return url
 
     @model_validator(mode="after")
     def _is_one(self) -> "SourceOf":
         if (self.artifact is None) == (self.url is None):
-            raise _wrong("give artifact or url, exactly one of them")
+            raise refused("give artifact or url, exactly one of them", field="url" if self.artifact else "artifact")
         return self
 
 
@@ -66,9 +62,9 @@ class Resize(_Given):
     @model_validator(mode="after")
     def _has_a_box(self) -> "Resize":
         if self.width is None and self.height is None:
-            raise _wrong("give width, height or both")
+            raise refused("give width, height or both", field="width")
         if self.fit != "contain" and (self.width is None or self.height is None):
-            raise _wrong(f"{self.fit} needs width and height")
+            raise refused(f"{self.fit} needs width and height", field="height" if self.width else "width")
         return self
 
 
@@ -110,13 +106,13 @@ class Thumbnails(_Given):
     @classmethod
     def _differ(cls, sizes: list[int]) -> list[int]:
         if len(set(sizes)) < len(sizes):
-            raise _wrong("holds a size twice")
+            raise refused("holds a size twice")
         return sizes
 
 
 def _names_an_operation(given: object) -> object:
     if isinstance(given, dict) and given.get("op") not in OPS:
-        raise _wrong(f"op must be one of {', '.join(OPS)}")
+        raise refused(f"op must be one of {', '.join(OPS)}", field="op")
     return given
 
 
@@ -135,7 +131,7 @@ class ImageProcess(_Given):
     def _is_not_too_much(self) -> "ImageProcess":
         made = sum(len(each.sizes) for each in self.operations if isinstance(each, Thumbnails)) + self.stores_itself
         if made > MOST_PICTURES:
-            raise _wrong(f"operations would store {made} pictures: at most {MOST_PICTURES}")
+            raise refused(f"operations would store {made} pictures: at most {MOST_PICTURES}", field="operations")
         return self
 
     @property

@@ -20,16 +20,16 @@ def problems(operations: object = (), **payload) -> str:
 @pytest.mark.parametrize(
     ("operation", "says"),
     [
-        ({}, "/operations/0: op must be one of resize, crop, convert, quality, thumbnails"),
-        ({"op": "rotate"}, "/operations/0: op must be one of resize"),
-        ({"op": "resize"}, "/operations/0: give width, height or both"),
+        ({}, "/operations/0/op: op must be one of resize, crop, convert, quality, thumbnails"),
+        ({"op": "rotate"}, "/operations/0/op: op must be one of resize"),
+        ({"op": "resize"}, "/operations/0/width: give width, height or both"),
         ({"op": "resize", "width": 0}, "/operations/0/width: .*greater than or equal to 1"),
         ({"op": "resize", "width": -5}, "/operations/0/width: "),
         ({"op": "resize", "width": 16384}, "/operations/0/width: .*less than or equal to 16383"),
         ({"op": "resize", "width": 1.5}, "/operations/0/width: "),
         ({"op": "resize", "width": "100"}, "/operations/0/width: "),
         ({"op": "resize", "width": True}, "/operations/0/width: "),
-        ({"op": "resize", "width": 10, "fit": "cover"}, "/operations/0: cover needs width and height"),
+        ({"op": "resize", "width": 10, "fit": "cover"}, "/operations/0/height: cover needs width and height"),
         ({"op": "resize", "width": 10, "height": 10, "fit": "stretch"}, "/operations/0/fit: "),
         ({"op": "resize", "width": 10, "angle": 90}, "/operations/0/angle: "),
         ({"op": "resize", "width": 10, "enlarge": "yes"}, "/operations/0/enlarge: "),
@@ -64,8 +64,8 @@ def test_the_pointer_names_the_operation_that_is_wrong():
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ({}, "/source: give artifact or url, exactly one of them"),
-        ({"artifact": ARTIFACT, "url": "https://example.com/a.png"}, "/source: give artifact or url, exactly one"),
+        ({}, "/source/artifact: give artifact or url, exactly one of them"),
+        ({"artifact": ARTIFACT, "url": "https://example.com/a.png"}, "/source/url: give artifact or url, exactly one"),
         ({"artifact": "../../etc/passwd"}, "/source/artifact: "),
         ({"path": "/etc/passwd"}, "/source/path: "),
         ({"url": "file:///etc/passwd"}, "/source/url: must begin with http"),
@@ -82,7 +82,7 @@ def test_more_operations_or_pictures_than_are_allowed_are_refused():
     sets = [{"op": "thumbnails", "sizes": list(range(1, 21))}] * 3
 
     assert "/payload/operations: " in problems([{"op": "quality", "quality": 50}] * 21)
-    assert "operations would store 60 pictures: at most 50" in problems(sets)
+    assert "/payload/operations: operations would store 60 pictures: at most 50" in problems(sets)
 
 
 def test_a_missing_source_and_an_unknown_field_are_named():

@@ -38,6 +38,10 @@ WRONG = [
     ({"timezone": "../../etc/passwd"}, "/payload/timezone", "such as Europe/Berlin"),
     ({"timezone": "Europe"}, "/payload/timezone", "such as Europe/Berlin"),
     ({"timezone": "/etc/localtime"}, "/payload/timezone", "such as Europe/Berlin"),
+    *(
+        ({"timezone": name}, "/payload/timezone", "is not a time zone of the IANA database")
+        for name in ("localtime", "posixrules", "posix/Europe/Berlin", "right/Europe/Berlin", "europe/berlin", "", "UTC ", "tzdata.zi")
+    ),
     ({"timezone": "A" * 5000}, "/payload/timezone", "such as Europe/Berlin"),
     ({"filters": {"typ": "email.send"}}, "/payload/filters/typ", "not permitted"),
     ({"filters": {"status": "done"}}, "/payload/filters/status", "'completed'"),

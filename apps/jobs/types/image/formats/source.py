@@ -23,6 +23,8 @@ class Source:
     orientation: int = 1
     """As in EXIF, 1 to 8; from 5 on, width and height change places."""
     animated: bool = False
+    is_one_scan: bool = False
+    """Whether it is a JPEG whose rows come one after the other."""
     content: bytes = field(repr=False)
 
     @property
