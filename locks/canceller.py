@@ -49,6 +49,11 @@ class Canceller:
         now = self._clock.now()
         self._push(Open(question, now + within_seconds), now)
 
+    def close(self) -> None:
+        """Ask nothing any more: what is open ends by takeover."""
+        with self._guard:
+            self._heap.clear()
+
     @property
     def pending(self) -> int:
         """How many outcomes are still unknown to this process."""

@@ -92,7 +92,7 @@ class Leadership:
             self._on_deposed(lease.token)
 
     def _round(self) -> float | None:
-        if self._stopped:
+        if self._stopped or self._locks.closed:
             return None
         self.run_once()
         return RETRY_SECONDS

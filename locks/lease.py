@@ -131,6 +131,8 @@ class Lease:
 
     def try_renewal(self) -> None:
         """Make one attempt to renew; for the keeper, which makes the next one."""
+        if self.is_over:
+            return
         now = self._means.clock.now()
         self._ask_renewal(until=min(self.deadline, now + self._means.asker.store.attempt_seconds), once=True)
 
@@ -142,6 +144,9 @@ class Lease:
 
     def expire(self) -> None:
         self._end("expired")
+
+    def abandon(self) -> None:
+        self._end("closed")
 
     def _ask_renewal(self, *, until: float, once: bool = False) -> Answer:
         if self._pid != os.getpid():

@@ -67,6 +67,7 @@ class Locks:
         tests then call `keeper.run_once()` and `canceller.run_once()`.
         """
         self.store = store
+        self.closed = False
         self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
         observer, trust, clock = observer or Silence(), trust or Trust(), clock or Clock()
         asker = Asker(store, clock=clock, observer=observer)
@@ -171,7 +172,12 @@ class Locks:
         self._means.journal.note("", "floor.raised", token=floor, actor=by, reason=reason)
 
     def close(self) -> None:
-        """Give back the store's connections. Leases that are not released end by themselves."""
+        """Stop renewing and cancelling, and give back the store's connections. Leases end for their holders now (`on_lost`
+        says `closed`), and in the store after their time, unless they were released before.
+        """
+        self.closed = True
+        self.keeper.close()
+        self.canceller.close()
         self.store.close()
 
     def _acquire(

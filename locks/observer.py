@@ -75,7 +75,7 @@ class Endangered(Happening):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost(Happening):
-    """A lease ended before its holder released it; `why` is `expired` or `taken`."""
+    """A lease ended before its holder released it; `why` is `expired`, `taken` or `closed`."""
 
     token: int
     why: str

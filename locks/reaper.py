@@ -80,7 +80,7 @@ class Reaper:
         return 1
 
     def _round(self) -> float | None:
-        if self._stopped:
+        if self._stopped or self._locks.closed:
             return None
         self.run_once()
         return self._config.interval_seconds

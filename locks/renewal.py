@@ -35,6 +35,7 @@ class Kept(Protocol):
         """Make one attempt; the lease ends itself when the store refuses."""
     def endanger(self) -> None: ...
     def expire(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -73,6 +74,13 @@ class Keeper:
 
     def keep(self, lease: Kept) -> None:
         self._push(Watch(lease, lease.renew_at), min(lease.renew_at, lease.deadline))
+
+    def close(self) -> None:
+        """Renew nothing any more; each lease ends for its holder now, and in the store by itself."""
+        with self._guard:
+            watches, self._heap = {id(watch): watch for _, _, watch in self._heap}, []
+        for watch in watches.values():
+            watch.lease.abandon()
 
     def call(self, task: Callable[[], None]) -> None:
         """Run what a holder wants to be told by, where it holds up nobody else."""
