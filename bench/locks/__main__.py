@@ -84,9 +84,9 @@ def _works(case: str, address: Address, design: str, seconds: float) -> list[Wor
 def _table(figures: dict[Key, list[Figures]], traced: dict[str, list[Traced]]) -> Iterator[str]:
     for paxos, steps in traced.items():
         yield f"Paxos {paxos}: what is sent for each step"
-        for each in steps:
-            rounds = ", ".join(f"{phase} in {count}" for phase, count in each.rounds.items())
-            yield f"  {each.design:5} {each.step:13} {each.requests} requests: {', '.join(each.statements)} ({rounds})"
+        for step in steps:
+            rounds = ", ".join(f"{phase} in {count}" for phase, count in step.rounds.items())
+            yield f"  {step.design:5} {step.step:13} {step.requests} requests: {', '.join(step.statements)} ({rounds})"
     yield ""
     yield f"{'':27} {'p50 ms':>8} {'p99 ms':>8} {'pairs/s':>8} {'each':>9} {'statements':>11} {'unknown':>8}   ours to it"
     for (paxos, case, design), found in figures.items():

@@ -1,7 +1,8 @@
 """What one acquire is on the wire and in the servers: statements counted on our side, and the servers' own traces of them."""
 
 import collections
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,9 +56,8 @@ def trace(address: Address, design: str) -> list[Traced]:
         pair.acquire("connected")
         pair.release()
         found = []
-        for step, call in (
-            ("cold acquire", lambda: pair.acquire("x")), ("release", pair.release), ("warm acquire", lambda: pair.acquire("x")),
-        ):
+        acquire: Callable[[], None] = functools.partial(pair.acquire, "x")
+        for step, call in (("cold acquire", acquire), ("release", pair.release), ("warm acquire", acquire)):
             pair.statements.clear()
             with _traced(session) as sent:
                 call()

@@ -22,6 +22,7 @@ from locks.stores.cassandra.address import Address
 HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed after 3 s, not after a minute
 RECONNECT_SECONDS = 1
 CONNECT_SECONDS = 3
+SHORTEST_SECONDS = 0.05
 ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
@@ -64,14 +65,18 @@ class Connection:
         """Send a statement, so that others may be sent before its answer is waited for."""
         from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415  the driver comes with the first use
 
+        began = time.monotonic()
         made = self._connected(timeout_seconds)
+        if (session := made.session) is None:
+            raise NotConnected("closed")
+        left = max(SHORTEST_SECONDS, timeout_seconds - (time.monotonic() - began))   # connecting may have taken most of it
         statement = self._prepared[key]
         bound = statement.bind({column.name: values[column.name] for column in statement.column_metadata})
         hosts = list(made.policy.make_query_plan(self.address.keyspace, bound))
         if not hosts:
             raise NotConnected("no node is up")
-        pending = Pending(timeout_seconds)
-        future = made.session.execute_async(bound, timeout=timeout_seconds, host=hosts[number % len(hosts)])
+        pending = Pending(left)
+        future = session.execute_async(bound, timeout=left, host=hosts[number % len(hosts)])
         future.add_callbacks(pending.answered, pending.answered)
         return pending
 
@@ -113,17 +118,25 @@ class Connection:
         return made
 
     def _connect(self, made: _Made, attempt: _Connecting) -> None:
+        from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415
+
         try:
             session, policy, prepared = self._open()
         except BaseException as exc:  # noqa: BLE001  it belongs to those who wait
             attempt.error = exc
             with made.lock:
-                made.connecting = None   # the next caller tries again
+                if made.connecting is attempt:
+                    made.connecting = None   # the next caller tries again
         else:
             with made.lock:
-                self._prepared = prepared
-                made.policy, made.session = policy, session
-                made.connecting = None
+                wanted = made.connecting is attempt   # not any more when it was closed meanwhile
+                if wanted:
+                    self._prepared = prepared
+                    made.policy, made.session = policy, session
+                    made.connecting = None
+            if not wanted:
+                session.cluster.shutdown()
+                attempt.error = NotConnected("closed")
         attempt.done.set()
 
     def _open(self) -> tuple[Any, Any, dict[Any, Any]]:

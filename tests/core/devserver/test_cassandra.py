@@ -74,7 +74,7 @@ def test_shares_of_the_ring_are_equal():
     assert [2**62] * 3 == [after - before for before, after in itertools.pairwise(tokens)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_what_was_answered_is_there_after_a_kill_and_a_new_start_on_the_same_port(tmp_path):
     programs = found()
     archive(programs)

@@ -12,7 +12,7 @@ from locks.locks import Locks
 from locks.stores.cassandra import CassandraStore
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(420)
 LEASE = timedelta(seconds=6)
 NAMES = [f"name-{number}" for number in range(12)]   # enough that each node is the first for some
 

@@ -21,7 +21,7 @@ from tests.locks.chaos.controls import DriverRetries, ReadAndForget, TimeToLive,
 from tests.locks.chaos.user import SkewedClock
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(420)]
 LEASE = timedelta(seconds=30)
 
 

@@ -6,10 +6,20 @@ import pytest
 
 from core.devserver.cassandra.programs import Missing, Programs, programs
 from locks import forking
+from locks.stores.cassandra.answers import NotConnected
 from locks.stores.cassandra.connection import Connection
 from tests.support import components
 from tests.support.cassandra.hurt import HurtRing
 from tests.support.session import folder
+
+STARTING_SECONDS = 420
+
+
+def patient(items: list[pytest.Item], fixture: str) -> None:
+    """Give tests that use nodes the time to start them, and once on a machine to fetch their jars."""
+    for item in items:
+        if fixture in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(STARTING_SECONDS))
 
 
 def found() -> Programs:
@@ -21,10 +31,15 @@ def found() -> Programs:
 
 
 def close_connections() -> None:
-    """End sessions that threads of the library have opened anew behind a test, before their nodes go."""
+    """End sessions that threads of the library have opened anew behind a test, and let none be opened: their nodes go now."""
     for each in list(forking._all):
         if isinstance(each, Connection):
+            each._connected = _gone
             each.close()
+
+
+def _gone(timeout_seconds: float) -> None:
+    raise NotConnected("the nodes of the tests are gone")
 
 
 @pytest.fixture(scope="package")
