@@ -81,7 +81,7 @@ def attempts(job_id: uuid.UUID) -> list[Attempt]:
     on_row = found.status in {Status.RUNNING, Status.COMPLETED} and found.started_at is not None
     if on_row and found.fence not in {each.fence for each in history}:
         history.append(Attempt(
-            number=found.attempt, fence=found.fence, worker=found.worker_id, lock_token=None,
+            number=found.attempt, fence=found.fence, worker=found.worker_id, lock_token=found.lock_token,
             outcome=AttemptOutcome.COMPLETED.value if found.status == Status.COMPLETED else None,
             error=None, started_at=found.started_at, finished_at=found.finished_at,
         ))
@@ -281,6 +281,12 @@ def why_waiting(found: Job) -> str:
     paused = Queue.objects.filter(name=found.queue, paused_at__isnull=False).first()
     if paused:
         return f"its queue {found.queue} is paused" + (f": {paused.paused_reason}" if paused.paused_reason else "")
+    if found.behind:
+        return f"another job has its turn under the lock {found.lock_key!r}"
+    return _whom_it_lacks(found) or "it waits for its turn"
+
+
+def _whom_it_lacks(found: Job) -> str:
     alive = list(workers())
     if not alive:
         return "no worker is alive"
@@ -289,4 +295,4 @@ def why_waiting(found: Job) -> str:
         return f"no worker that is alive knows {found.type} with payload version {found.payload_version}"
     if not any(found.queue in each.queues for each in knowing):
         return f"no worker that knows {found.type} serves the queue {found.queue}"
-    return "it waits for its turn"
+    return ""
