@@ -18,6 +18,7 @@ from locks.observer import Granted, GuessMissed, NotHeld
 from locks.row import Row, State
 
 FIRST_PAUSE = 0.02
+MANNERS = 0.06       # seconds within which others who wait are likely to look
 CANCEL_LEASES = 10   # for so many leases the canceller asks on
 
 
@@ -45,22 +46,36 @@ class Acquisition:
         self._nonce = uuid.uuid4()
         self._begun = means.clock.now()
         self._above = 0               # the next token has to be above this
+        self._seen = 0                # the highest token that the row was seen with
+        self._late: Acquire | None = None    # a cold question of which a copy may still be under way, and could apply
         self._sent: dict[int, Sent] = {}
         self._questions = 0
+        self._pause = FIRST_PAUSE
 
     def run(self) -> Lease:
         """Return a lease that nobody keeps yet, or raise one of the three errors."""
         try:
             return self._compete()
         except NotGranted as exc:
+            told = self._doubtful(exc)
             waited = self._means.clock.now() - self._begun
-            why = type(exc).__name__
+            why = type(told).__name__
             self._means.observer.tell(NotHeld(name=self._name, nonce=self._nonce, why=why, waited_seconds=waited))
-            raise
+            if told is exc:
+                raise
+            raise told from exc
+
+    def _doubtful(self, error: NotGranted) -> NotGranted:
+        """Return what may be told: while a late copy of a cold question could still apply, "not held" is not certain."""
+        if self._late is None or self._late.fence <= self._seen or isinstance(error, LockUnknown):
+            return error
+        self._means.canceller.watch(self._late, within_seconds=CANCEL_LEASES * self._seconds)
+        return LockUnknown(self._name, f"a first question may still be on its way ({error})", nonce=self._nonce)
 
     def _compete(self) -> Lease:
-        change: Grant = self._cold()
-        while True:
+        following: Grant | Lease = self._approach()
+        while not isinstance(following, Lease):
+            change = following
             victim = change.seen.nonce if isinstance(change, AcquireExact) and change.seen.state == State.HELD else None
             self._sent[change.fence] = Sent(self._means.clock.now(), victim)
             question = Question(change)
@@ -68,23 +83,40 @@ class Acquisition:
                 case Applied():
                     return self._granted(change.fence, hb=0, adopted=False)
                 case Refused(row):
+                    if question.doubt and isinstance(change, Acquire):
+                        self._late = change
                     following = self._follow(row)
-                    if isinstance(following, Lease):
-                        return following
-                    change = following
                 case Unknown(why):
                     self._means.canceller.finish(question, within_seconds=CANCEL_LEASES * self._seconds)
                     raise LockUnknown(self._name, why, nonce=self._nonce)
                 case NotDone(why):
                     raise LockStoreUnavailable(self._name, why, nonce=self._nonce)
-            if self._means.clock.now() >= self._until:
+            if not isinstance(following, Lease) and self._means.clock.now() >= self._until:
                 raise self._beaten(row)
+        return following
+
+    def _approach(self) -> Grant | Lease:
+        """Ask at once, or, where others were in the way a moment ago, look first and leave them a chance.
+
+        Else whoever has just released has it again before anybody else has looked, and all the others' questions are refused.
+        """
+        if not self._patient or not self._means.sights.is_wanted(self._name):
+            return self._cold()
+        self._means.clock.sleep(random.uniform(0, MANNERS))   # noqa: S311  as below
+        with self._answering():
+            row = self._means.asker.look(self._name, until=self._until)
+        if row is None or row.state != State.HELD:
+            self._above = max(self._above, 0 if row is None else row.fence)
+            return self._cold()
+        self._seen = row.fence
+        return self._wait(row)
 
     def _follow(self, row: Row | None) -> Grant | Lease:
         """Do what a row calls for that surely stood there after our question; return what to ask next, or the lease."""
         step = judge(row, nonce=self._nonce, sent=self._sent)
         if row is None:
             return self._create()
+        self._seen = max(self._seen, row.fence)
         match step:
             case Step.ADOPT:
                 return self._granted(row.fence, hb=row.hb, adopted=True)
@@ -115,13 +147,14 @@ class Acquisition:
 
         Looking disturbs nobody, and what it shows may be old: then the change that follows is refused, and nothing is lost.
         """
-        clock, pause = self._means.clock, FIRST_PAUSE
+        clock = self._means.clock
+        self._means.sights.wait_for(self._name)
         while (due := self._means.sights.see(self._name, row)) > clock.now():
-            nap = min(random.uniform(pause / 2, pause), due - clock.now() + 0.001)   # noqa: S311  spreads load, keeps no secret
+            nap = min(random.uniform(self._pause / 2, self._pause), due - clock.now() + 0.001)   # noqa: S311  spreads load, keeps no secret
             if not self._patient or clock.now() + nap >= self._until:
                 raise self._held(row, due)
             clock.sleep(nap)
-            pause = min(self._poll, pause * 2)
+            self._pause = min(self._poll, self._pause * 2)    # it goes on growing when a question is refused in between
             with self._answering():
                 seen = self._means.asker.look(self._name, until=self._until)
                 if seen is not None and seen.state == State.HELD and seen.nonce == self._nonce:
@@ -131,6 +164,7 @@ class Acquisition:
                 self._above = max(self._above, row.fence, 0 if seen is None else seen.fence)
                 return self._cold()
             row = seen
+            self._seen = max(self._seen, row.fence)
         return self._exact(row)
 
     def _granted(self, fence: int, *, hb: int, adopted: bool) -> Lease:

@@ -6,11 +6,12 @@ import random
 import threading
 from dataclasses import dataclass
 
-from locks.answers import Answer, Applied, Refused
+from locks.answers import Answer, Applied, Refused, Unknown
 from locks.asking import Asker, Question
 from locks.background import Background
-from locks.changes import Grant, Release
+from locks.changes import Acquire, Grant, Release
 from locks.clock import Clock
+from locks.errors import NoAnswer
 from locks.forking import remember_to_forget
 from locks.observer import Cancelled, Observer
 from locks.row import State
@@ -25,6 +26,8 @@ class Open:
 
     question: Question
     give_up_at: float
+    only_watched: bool = False
+    """Asking it again could win what nobody wants: look instead, until its copies cannot apply any more."""
     pauses: int = 0
 
 
@@ -49,6 +52,11 @@ class Canceller:
         now = self._clock.now()
         self._push(Open(question, now + within_seconds), now)
 
+    def watch(self, change: Acquire, *, within_seconds: float) -> None:
+        """Look after a cold question that was refused, and of which a copy may still apply when the lock gets free."""
+        now = self._clock.now()
+        self._push(Open(Question(change), now + within_seconds, only_watched=True), now)
+
     def close(self) -> None:
         """Ask nothing any more: what is open ends by takeover."""
         with self._guard:
@@ -64,7 +72,7 @@ class Canceller:
         """Make one attempt at everything that is due; return the seconds until the next is."""
         now = self._clock.now()
         while (item := self._pop(now)) is not None:
-            answer = self._asker.once(item.question, until=now + self._asker.store.attempt_seconds)
+            answer = self._look(item) if item.only_watched else self._ask(item)
             if isinstance(answer, Applied | Refused):
                 self._settle(item, answer)
             elif self._clock.now() >= item.give_up_at:
@@ -75,6 +83,19 @@ class Canceller:
                 self._push(item, self._clock.now() + pause)
         with self._guard:
             return max(0.0, self._heap[0][0] - self._clock.now()) if self._heap else None
+
+    def _ask(self, item: Open) -> Answer:
+        return self._asker.once(item.question, until=self._clock.now() + self._asker.store.attempt_seconds)
+
+    def _look(self, item: Open) -> Answer:
+        """Return the row if it shows the end: ours to give back, or with a token that no copy can follow."""
+        change = item.question.change
+        try:
+            row = self._asker.look(change.name, until=self._clock.now() + self._asker.store.attempt_seconds)
+        except NoAnswer as exc:
+            return Unknown(exc.why)
+        ended = row is not None and isinstance(change, Grant) and row.fence >= change.fence
+        return Refused(row) if ended else Unknown("it may still be on its way")
 
     def _settle(self, item: Open, answer: Answer) -> None:
         change = item.question.change

@@ -1,10 +1,12 @@
 """Threads that wait on a store for others."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
 IDLE_SECONDS = 10.0
+logger = logging.getLogger("locks")
 
 
 class Crew:
@@ -32,13 +34,11 @@ class Crew:
         threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def _work(self) -> None:
-        try:
-            while (task := self._next()) is not None:
+        while (task := self._next()) is not None:
+            try:
                 task()
-        except BaseException:
-            with self._wake:
-                self._threads -= 1
-            raise
+            except Exception:
+                logger.exception("%s.failed", self._name)    # the next task is somebody else's
 
     def _next(self) -> Callable[[], None] | None:
         with self._wake:

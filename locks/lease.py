@@ -189,6 +189,9 @@ class Lease:
 
     def _end(self, why: str) -> bool:
         """End it for whichever reason comes first; say whether this was it."""
+        if self._pid != os.getpid():
+            self._why = self._why or why    # a forked child tells nobody, and its guard may have been held at the fork
+            return False
         with self._guard:
             if self._why is not None:
                 return False

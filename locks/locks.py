@@ -1,5 +1,6 @@
 """Named locks in one namespace of a store: what users call."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from locks.sights import Sights
 from locks.store import Store
 from locks.tokens import Tokens
 from locks.trust import Trust
+from locks.turns import Turns
 
 LEASE = timedelta(seconds=30)
 TIMEOUT = timedelta(seconds=10)
@@ -77,6 +79,8 @@ class Locks:
             asker=asker, clock=clock, trust=trust, observer=observer, tokens=Tokens(clock), sights=Sights(clock, trust),
             keeper=self.keeper, canceller=self.canceller, journal=Journal(asker, clock=clock, beside=self.keeper.call),
         )
+        self._turns = Turns()
+        remember_to_forget(self._turns)
         remember_to_forget(self._means.tokens)
         remember_to_forget(self._means.sights)
 
@@ -189,10 +193,15 @@ class Locks:
             raise ValueError(f"a lock's name has 1 to {NAME_BYTES} bytes and no NUL: {name!r}")
         if seconds < (shortest := self.store.shortest_lease_seconds):
             raise ValueError(f"a lease of {seconds} s is too short for this store: give it {shortest} s or more")
-        granted = Acquisition(
-            self._means, name, owner=owner or self.owner, lease_seconds=seconds, until=self._until(timeout), patient=patient,
-            poll_seconds=POLL_SECONDS,
-        ).run()
+        until = self._until(timeout)
+        with self._turns.turn(name, seconds=timeout.total_seconds()) if patient else contextlib.nullcontext(True) as came:
+            if not came:
+                # the time went by behind other threads of this process: say what is to be seen, without disturbing anybody
+                self.expect_free(name, timeout=timedelta(seconds=self.store.attempt_seconds))
+            granted = Acquisition(
+                self._means, name, owner=owner or self.owner, lease_seconds=seconds, until=until, patient=patient and came,
+                poll_seconds=POLL_SECONDS,
+            ).run()
         granted.on_lost, granted.on_danger = on_lost, on_danger
         self.keeper.keep(granted)    # from here on it can be lost, and by now somebody is told
         return granted

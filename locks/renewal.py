@@ -62,6 +62,7 @@ class Keeper:
         self._background = Background("locks-keeper", self.run_once)
         self._crew = Crew("locks-renewal", most=CREW)
         self._order = itertools.count()
+        self._closed = False
         self.forget()
         remember_to_forget(self)
 
@@ -78,6 +79,7 @@ class Keeper:
     def close(self) -> None:
         """Renew nothing any more; each lease ends for its holder now, and in the store by itself."""
         with self._guard:
+            self._closed = True
             watches, self._heap = {id(watch): watch for _, _, watch in self._heap}, []
         for watch in watches.values():
             watch.lease.abandon()
@@ -141,11 +143,15 @@ class Keeper:
 
     def _push(self, watch: Watch, when: float, *, wake: bool = True) -> None:
         with self._guard:
-            if when >= watch.due:
-                return
-            watch.due = when
-            heapq.heappush(self._heap, (when, next(self._order), watch))
-        if wake and self._threads:
+            closed = self._closed
+            if not closed:
+                if when >= watch.due:
+                    return
+                watch.due = when
+                heapq.heappush(self._heap, (when, next(self._order), watch))
+        if closed:
+            watch.lease.abandon()
+        elif wake and self._threads:
             self._background.wake()
 
     def _pop(self) -> Watch | None:

@@ -7,6 +7,7 @@ from locks.clock import Clock
 from locks.row import Row
 from locks.trust import Trust
 
+CONTENDED_SECONDS = 5.0   # a name that this process had to wait for counts as wanted by others for so long
 LIMIT = 20_000   # names; beyond that the longest unseen is forgotten, which makes its takeover later, never earlier
 
 
@@ -16,7 +17,20 @@ class Sights:
     def __init__(self, clock: Clock, trust: Trust) -> None:
         self._clock, self._trust = clock, trust
         self._seen: OrderedDict[str, tuple[tuple[int, int], float]] = OrderedDict()
+        self._waited: OrderedDict[str, float] = OrderedDict()
         self._guard = threading.Lock()
+
+    def wait_for(self, name: str) -> None:
+        """Note that somebody of this process waits for the lock while others have it."""
+        with self._guard:
+            self._waited[name] = self._clock.now()
+            self._waited.move_to_end(name)
+            if len(self._waited) > LIMIT:
+                self._waited.popitem(last=False)
+
+    def is_wanted(self, name: str) -> bool:
+        """Say whether others were found in the way lately, so that whoever asks at once only disturbs them."""
+        return self._clock.now() - self._waited.get(name, -CONTENDED_SECONDS) < CONTENDED_SECONDS
 
     def see(self, name: str, row: Row) -> float:
         """Note a held row whose sighting has just arrived; return from when on it may be taken over.

@@ -2,5 +2,6 @@
 
 from core.api.models import ApiToken, IdempotencyRecord
 from core.audit.models import AuditEntry, AuditLink
+from core.fencing.models import ResourceFence
 
-__all__ = ["ApiToken", "AuditEntry", "AuditLink", "IdempotencyRecord"]
+__all__ = ["ApiToken", "AuditEntry", "AuditLink", "IdempotencyRecord", "ResourceFence"]

@@ -63,6 +63,8 @@ class Connections:
             try:
                 yield connection
             except BaseException:
+                if connection.closed:
+                    self.close()    # the server has gone: the others have lost it too, and each would cost an attempt
                 connection.close()
                 raise
             self._put(connection)

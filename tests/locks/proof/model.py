@@ -10,7 +10,7 @@ A `Design` switches single rules off, to show that each is needed.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from locks import transition
 from locks.changes import (
@@ -27,75 +27,7 @@ from locks.changes import (
 )
 from locks.judging import Step, judge
 from locks.row import Row, State, Version
-
-UNUSED = Row(state=State.FREE, fence=0, hb=0, nonce=0, owner="o", lease_ms=1, since_ms=0)
-
-
-@dataclass(frozen=True)
-class Design:
-    """Ours, or ours with one rule missing."""
-
-    exact_only: bool = False              # read first, then acquire from exactly what was read
-    token_guard: bool = True              # IF fence < :t
-    wait_for_expiry: bool = True          # take over only what was seen for a whole lease
-    late_answers_renewed: bool = True     # trust a grant whose time is over only after a renewal
-    unknown_renewal_trusted: bool = False
-    unknown_read_and_forgotten: bool = False
-    floor_before_burial: bool = True
-    floor_after_row: bool = True          # read the floor after the row was seen in state NEW
-    force_names_token: bool = True
-
-
-@dataclass(frozen=True)
-class Client:
-    """What a client knows. `doing` is the state of its program; `change` is what it waits for an answer to."""
-
-    doing: str = "idle"
-    left: int = 0                          # operations it may still begin
-    number: int = 0                        # of the operation; with the client's own it makes the nonce
-    change: Change | None = None
-    sent: frozenset[int] = frozenset()
-    above: int = 0
-    seen: Row | None = None
-    version: Version | None = None         # what its trust rests on
-    repeats: int = 0
-
-
-@dataclass(frozen=True)
-class World:
-    row: Row | None
-    floor: int
-    highest: int                           # the highest token ever granted
-    expired: frozenset[Version]
-    flying: tuple[tuple[int, Change], ...]
-    clients: tuple[Client, ...]
-    told: frozenset[int]                   # calls that were told "not held"
-    forced: frozenset[int]                 # tokens that an operator has ended
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """How much may happen. Roles: `lock` acquires and releases, `purge` purges once, `force` ends one grant."""
-
-    roles: tuple[str, ...] = ("lock", "lock")
-    operations: int = 1
-    copies: int = 2                        # under way at a time
-    repeats: int = 1                       # of one question
-    guesses: tuple[int, ...] = (1, 2)      # how far above what it knows a client may guess
-    largest: int = 4                       # token
-    renewals: int = 1
-    row: Row | None = UNUSED
-
-
-@dataclass
-class Found:
-    """What the exploration saw."""
-
-    states: int = 0
-    ghosts: int = 0                        # states in which the holder was told that it is not
-    grants: int = 0
-    faults: set[str] = field(default_factory=set)
+from tests.locks.proof.world import Client, Design, Found, Scenario, World
 
 
 def explore(scenario: Scenario, design: Design | None = None, *, to_first_fault: bool = False, limit: int = 400_000) -> Found:
@@ -315,9 +247,13 @@ class Model:
         elif client.doing in ("releasing", "cancelling", "forcing", "retiring", "burying", "raising"):
             yield self.end(world, index, client)    # whoever meets the row finishes it, or the lease ends it
 
-    def answered(self, world: World, index: int, *, applied: bool, row: Row | None) -> Iterator[World]:   # noqa: PLR0912  one clause a program step
+    def answered(self, world: World, index: int, *, applied: bool, row: Row | None) -> Iterator[World]:   # noqa: PLR0912, C901  one clause a program step
         client = world.clients[index]
-        change, client = client.change, replace(client, change=None, repeats=0)
+        change, doubt, client = client.change, client.repeats > 0, replace(client, change=None, repeats=0)
+        if row is not None:
+            client = replace(client, known=max(client.known, row.fence))
+        if not applied and doubt and isinstance(change, Acquire):
+            client = replace(client, late=max(client.late, change.fence))
         match client.doing:
             case "acquiring":
                 if applied:
@@ -371,6 +307,8 @@ class Model:
         """Give up, or look: take over what is dead, ask again for what looks free."""
         yield self.end(self.tell(world, index, client), index, client)
         row = world.row
+        if row is not None:
+            client = replace(client, known=max(client.known, row.fence))
         if row is None or row.state != State.HELD:
             yield from self.cold(world, index, replace(client, above=max(client.above, row.fence if row else client.seen.fence)))
         elif row.nonce == self.nonce(index, client):
@@ -390,7 +328,7 @@ class Model:
             return
         if self.expired(world, version):    # trusted all the same: the fault that the rule is there for
             world = replace(world, expired=frozenset(v for v in world.expired if v.fence != version.fence))
-        yield self.with_client(world, index, replace(client, doing="held", version=version, sent=frozenset(), seen=None))
+        yield self.with_client(world, index, replace(client, doing="held", version=version, sent=frozenset(), seen=None, late=0, known=0))
 
     def release(self, world: World, index: int, client: Client, fence: int) -> Iterator[World]:
         client = replace(client, doing="releasing", version=None)
@@ -403,6 +341,8 @@ class Model:
             yield from self.ask(world, index, replace(client, doing="burying"), Bury(name="a", seen=client.seen.version))
 
     def tell(self, world: World, index: int, client: Client) -> World:
+        if self.design.late_copies_reckoned_with and client.late > client.known:
+            return world    # it is told that nobody knows, and the canceller looks after the row
         return replace(world, told=world.told | {self.nonce(index, client)})
 
     def end(self, world: World, index: int, client: Client) -> World:
