@@ -86,7 +86,7 @@ def together(count: int, work: Callable[[int], T]) -> list[T]:
     for thread in threads:
         thread.join()
     assert count == len(results)
-    return list(results.values())
+    return [results[number] for number in range(count)]
 
 
 def acquiring(name: str, fence: int, nonce: uuid.UUID = NONCES[0]) -> Acquire:
