@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -30,6 +31,7 @@ Key = tuple[str, str, str]   # Paxos, case, design
 def main() -> int:
     """Run what the command line asks for."""
     asked = _asked()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # so that nodes and files go as they do after Ctrl-C
     figures: dict[Key, list[Figures]] = {}
     traced: dict[str, list[Traced]] = {}
     found = programs(say=_say)

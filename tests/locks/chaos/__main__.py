@@ -1,6 +1,7 @@
 """`make chaos-locks MINUTES=10`: a long run on v2 and v1, with a report as HTML. Leaves with 1 when a rule was broken."""
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ REPORTS = Path(__file__).resolve().parents[3] / "bench" / "reports"
 def main() -> int:
     """Run what the command line asks for."""
     asked = _asked()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # so that nodes and users go as they do after Ctrl-C
     say = lambda text: print(text, file=sys.stderr, flush=True)   # noqa: E731, T201  one word for it; people watch
     try:
         found = programs(say=say)
