@@ -40,7 +40,8 @@ def work(job: Context, payload: Locked) -> int | None:
     """Run under the lock, and leave notes of it."""
     with connection.cursor() as cursor:
         if payload.key:
-            cursor.execute(_RAISE, {"key": payload.key, "token": job.lock_token})
+            token = job.fence if job.lock_token is None else job.lock_token
+            cursor.execute(_RAISE, {"key": payload.key, "token": token})
             if not cursor.fetchall():
                 raise Overtaken(f"{payload.key} under {job.lock_token}")
         cursor.execute(

@@ -99,7 +99,7 @@ class Bookkeeper:
         """Ask for rows, if it is time to and the lease may be believed."""
         if self.draining or self.ledger.thread is None:
             return
-        held = len(self.stock.rows) + max(0, -self.free()) + (len(self.keys.asked) if self.keys else 0)
+        held = len(self.stock.rows) + max(0, -self.free()) + (self.keys.ahead() if self.keys else 0)
         wanted = self.stock.next_fetch(slots=self.pool.num_processes, free=self.free(), held=held)
         if wanted is not None:
             self.ledger.ask(wanted)

@@ -12,6 +12,7 @@ lasted. Jobs without a lock never come here.
 import random
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 10.0   # for which a job is put off when its lock is busy
 AWAY_SECONDS, LONGEST_AWAY_SECONDS = 1.0, 60.0  # the same when the store is away
 WAITERS = 100                                   # claims that may wait here for a lock; more go back to PostgreSQL
+MOST_REMEMBERED = 10_000                        # locks that were found busy
+UNCOUNTED = 32                                  # claims whose locks are asked for, before they make it fetch less
 LOOK_SECONDS = 0.5                              # between two questions of one that waits
 KEEPING = {AttemptOutcome.RELEASED, AttemptOutcome.STOPPED, AttemptOutcome.LOCK_BUSY, AttemptOutcome.LOCK_LOST}
+
+CLOSE = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
 
@@ -76,10 +81,14 @@ class Keyring:
         """Return whether a lock is on its way to us or from us."""
         return bool(self.asked or self._releasing or self.locker.news)
 
+    def ahead(self) -> int:
+        """Return how many claims are on their way to the stock, as far as they should make it fetch less."""
+        return max(0, len(self.asked) - UNCOUNTED)
+
     def close(self) -> None:
         """Give the worker's own lock back, and renew nothing any more."""
         if self._own is not None:
-            self._own.release()
+            self._own.release(timeout=CLOSE)
         self.locker.close()
 
     # What the bookkeeper asks.
@@ -179,7 +188,6 @@ class Keyring:
 
     def _is_busy(self, news: Busy, claim: Claim) -> None:
         wanted, times = news.wanted, self._busy.get(news.wanted.name, 0)
-        self.book.hub.call_later(news.free_in_seconds + 0.01, self.locker.nudge, wanted)
         if not self._is_ours(claim):
             return
         if wanted.on_busy == "wait" and len(self._waiting) < WAITERS:
@@ -187,6 +195,9 @@ class Keyring:
             pause = min(LOOK_SECONDS, max(0.02, news.free_in_seconds))
             self.book.hub.call_later(random.uniform(pause / 2, pause), self._again, wanted)  # noqa: S311  spreads load
             return
+        self.book.hub.call_later(news.free_in_seconds + 0.01, self.locker.nudge, wanted)
+        if len(self._busy) > MOST_REMEMBERED:
+            self._busy.clear()
         self._busy[wanted.name] = times + 1
         metrics.lock_refused("busy")
         if wanted.on_busy == "discard":

@@ -3,6 +3,7 @@
 What becomes of a question is news: it lies in `news` until the loop thread takes it, which `tell` asks it to.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from apps.jobs.transitions.fetch import Claim
 from locks import Lease, LockHeld, Locks, LockUnknown, NotGranted
 
 THREADS = 8
+AWAY_SECONDS = 1.0   # after an unanswered question nobody waits for another answer
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +89,7 @@ class Locker:
         self._opening = Lock()
         self._tasks: SimpleQueue[Callable[[], News | None]] = SimpleQueue()
         self._threads = 0
+        self._away: tuple[float, str] = (0.0, "")   # until when, and what was said
 
     # The loop thread.
 
@@ -138,6 +141,15 @@ class Locker:
             return self._locks
 
     def _acquire(self, wanted: Wanted) -> News:
+        until, why = self._away
+        if time.monotonic() < until:
+            return Untold(wanted, why, away=True)
+        news = self._asked(wanted)
+        if isinstance(news, Untold) and news.away:
+            self._away = (time.monotonic() + AWAY_SECONDS, news.why)
+        return news
+
+    def _asked(self, wanted: Wanted) -> News:
         try:
             lease = self._opened().try_acquire(
                 wanted.name, lease=wanted.lease, owner=wanted.owner,

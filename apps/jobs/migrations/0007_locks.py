@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
         migrations.AddField('job', 'lock_key', models.TextField(null=True)),
         migrations.AddField('job', 'behind', models.BooleanField(db_default=False, default=False)),
         migrations.AddField('job', 'lock_token', models.BigIntegerField(null=True)),
+        migrations.AlterField('jobattempt', 'outcome', models.TextField(choices=[('completed', 'Completed'), ('failed', 'Failed'), ('timed_out', 'Timed Out'), ('discarded', 'Discarded'), ('cancelled', 'Cancelled'), ('worker_lost', 'Worker Lost'), ('snoozed', 'Snoozed'), ('stopped', 'Stopped'), ('released', 'Released'), ('lock_busy', 'Lock Busy'), ('lock_lost', 'Lock Lost')])),
         AddConstraintNotValid(
             'job',
             models.CheckConstraint(
