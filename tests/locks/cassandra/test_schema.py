@@ -1,5 +1,6 @@
 """Making the tables on a real cluster, and looking at it before it is used."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -52,7 +53,8 @@ def test_a_clock_that_is_off_and_few_replicas_are_found(ring):
         ring.clocks[1].set(0)
 
     assert [Weight.RISK, Weight.RISK] == [finding.weight for finding in found]
-    assert ("1 replicas" in found[0].what, "20.0 s apart" in found[1].what or "19.9 s apart" in found[1].what) == (True, True)
+    apart = float(re.search(r"([\d.]+) s apart", found[1].what)[1])
+    assert ("1 replicas" in found[0].what, abs(apart - 20) < 2) == (True, True)
 
 
 def test_a_frozen_node_is_named(ring):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.cassandra.fixtures import close_connections, found
+from tests.support.cassandra.fixtures import close_connections, started
 from tests.support.cassandra.hurt import HurtRing
 from tests.support.session import folder
 
@@ -20,7 +20,7 @@ def rings() -> Iterator[Callable[[str], HurtRing]]:
                 close_connections()
                 for other in list(running):
                     running.pop(other).kill()
-                running[paxos] = HurtRing(data_dir=data_dir / paxos, programs=found(), paxos=paxos).start()
+                running[paxos] = started(data_dir / paxos, paxos=paxos)
             return running[paxos]
 
         try:
