@@ -17,7 +17,7 @@ from apps.jobs.engine.board import Board
 from apps.jobs.engine.context import Assignment
 from apps.jobs.lifecycle import DUE, AttemptOutcome, Status
 from apps.jobs.outcomes import JSON
-from apps.jobs.transitions import due, fetch, heads, presence, retry, settle
+from apps.jobs.transitions import due, fetch, heads, presence, retry, settle, token
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.statement import on_django
 from core import clock
@@ -84,6 +84,8 @@ class _Worker:
     def run(self, claim: Claim) -> Ran:
         place = self.board.take()
         lease = self.locks.try_acquire(claim.lock_key, lease=LEASE) if claim.lock_key is not None else None
+        if lease is not None:
+            token.note(on_django(), [token.Note(claim.id, claim.fence, lease.token)]).get()
         try:
             work = Assignment(
                 id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,

@@ -104,6 +104,17 @@ def test_jobs_of_one_key_never_run_together_and_those_of_others_do(start, key, p
         assert all(before.ended <= after.began for before, after in itertools.pairwise(runs))
 
 
+def test_without_a_lock_two_of_them_do(start, desk):
+    worker = start(slots=2)
+    ids = [place(worker, "free", desk=str(desk.folder)) for _ in range(2)]
+    until(lambda: all(desk.began(job_id) for job_id in ids), timeout=30)
+    desk.go()
+    ended(*ids)
+
+    first, second = locked_notes.runs()
+    assert second.began < first.ended
+
+
 def test_a_job_whose_lock_is_busy_elsewhere_is_put_off_uncharged_and_says_who_has_it(start, locks, key):
     worker = start()
     lease = locks.acquire(f"k:{key}")
