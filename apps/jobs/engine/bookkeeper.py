@@ -154,6 +154,8 @@ class Bookkeeper:
         if answer.replaced:
             self.stock.rows.clear()
             self.holdings = {job_id: each for job_id, each in self.holdings.items() if each.attempt is not None}
+            if self.keys is not None:
+                self.keys.renew_own()
         for wanted, claims in answer.fetched:
             now = time.monotonic()
             self.holdings.update((claim.id, Holding(claim, now)) for claim in claims)

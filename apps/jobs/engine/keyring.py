@@ -77,6 +77,14 @@ class Keyring:
         if self.book.config.guard == "worker":
             self._ask_own()
 
+    def renew_own(self) -> None:
+        """Ask for a lock that stands for the worker's new start, after it was declared dead."""
+        own, self._own, self.book.ledger.guard_token = self._own, None, None
+        if own is not None:
+            self._give_back(own, key=None)
+        if self.book.config.guard == "worker":
+            self._ask_own()
+
     def pending(self) -> bool:
         """Return whether a lock is on its way to us or from us."""
         return bool(self.asked or self._releasing or self.locker.news)
@@ -248,6 +256,8 @@ class Keyring:
             self._own = news.lease
             self.book.ledger.guard_token = news.lease.token
             return
+        if isinstance(news, Lost) and (self._own is None or self._own.token != news.token):
+            return   # of an earlier start
         self._own = self.book.ledger.guard_token = None
         log.warning("worker.without_lock", why=news.why)
         self.book.hub.call_later(random.uniform(0.5, 1.5) * AWAY_SECONDS, self._ask_own)  # noqa: S311  spreads load
