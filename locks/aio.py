@@ -55,21 +55,24 @@ class AsyncLocks:
         remember_to_forget(self._crew)
 
     async def acquire(
-        self, name: str, *, lease: timedelta = LEASE, timeout: timedelta = TIMEOUT,   # noqa: ASYNC109  it bounds the waiting for the lock
+        self, name: str, *, lease: timedelta = LEASE, owner: str = "",
+        timeout: timedelta = TIMEOUT,   # noqa: ASYNC109  it bounds the waiting for the lock
         on_lost: Callable[[Lease, str], None] | None = None, on_danger: Callable[[Lease, float], None] | None = None,
     ) -> AsyncLease:
         """As `Locks.acquire`; the callbacks run on the event loop."""
         return await self._granted(functools.partial(
-            self._locks.acquire, name, lease=lease, timeout=timeout, on_lost=self._here(on_lost), on_danger=self._here(on_danger),
+            self._locks.acquire, name, lease=lease, timeout=timeout, owner=owner, on_lost=self._here(on_lost),
+            on_danger=self._here(on_danger),
         ))
 
     async def try_acquire(
-        self, name: str, *, lease: timedelta = LEASE, timeout: timedelta | None = None,   # noqa: ASYNC109  as above
+        self, name: str, *, lease: timedelta = LEASE, owner: str = "",
+        timeout: timedelta | None = None,   # noqa: ASYNC109  as above
         on_lost: Callable[[Lease, str], None] | None = None, on_danger: Callable[[Lease, float], None] | None = None,
     ) -> AsyncLease:
         """As `Locks.try_acquire`; the callbacks run on the event loop."""
         return await self._granted(functools.partial(
-            self._locks.try_acquire, name, lease=lease, timeout=timeout, on_lost=self._here(on_lost),
+            self._locks.try_acquire, name, lease=lease, timeout=timeout, owner=owner, on_lost=self._here(on_lost),
             on_danger=self._here(on_danger),
         ))
 

@@ -10,7 +10,11 @@ from locks.background import Background
 from locks.crew import Crew
 from locks.errors import LockHeld, LockLost
 from locks.locks import Locks
+from locks.observer import Reaped
+from locks.reaper import Reaper, ReaperConfig
+from locks.row import State
 from locks.stores.memory import MemoryStore
+from locks.testing.contract_locks import Heard
 from locks.testing.network import BadNetwork, Fate, scripted
 from tests.support.waiting import until
 
@@ -190,3 +194,18 @@ def test_whoever_has_no_more_time_to_stand_in_line_is_told_who_has_the_lock():
         locks.acquire("a", timeout=timedelta(seconds=0.05))
     held.release()
     first.join()
+
+
+def test_a_reaper_frees_by_itself_what_nobody_renews_until_it_is_stopped():
+    store, heard = MemoryStore(), Heard()
+    gone, watching = Locks(store, owner="gone"), Locks(store, observer=heard)
+    gone.acquire("a", lease=timedelta(seconds=0.2))
+    gone.keeper.forget()
+    reaper = Reaper(watching, ReaperConfig(interval_seconds=0.05))
+    reaper.start()
+    until(lambda: watching.inspect("a").state == State.FREE)
+    reaper.stop()
+
+    until(lambda: "locks-reaper" not in {thread.name for thread in threading.enumerate()})
+    assert ["gone"] == [happening.owner for happening in heard.happenings if isinstance(happening, Reaped)]
+    until(lambda: [event.kind for event in watching.history("a")] == ["reaped"])
