@@ -40,6 +40,7 @@ class Connections:
     def __init__(self, url: str, *, most: int) -> None:
         self._url, self._most = url, most
         self._idle: list[Bounded] = []
+        self._round = 0   # of closing: what was lent before is not kept after
         self.forget()
         remember_to_forget(self)
 
@@ -54,7 +55,7 @@ class Connections:
     def one(self, *, seconds: float) -> Iterator[Bounded]:
         """Lend a connection that waits until `seconds` from now; raise NotConnected if there is none. A hurt one is closed."""
         until = time.monotonic() + seconds
-        room = self._room
+        room, lent_in = self._room, self._round
         if not room.acquire(timeout=max(0.0, seconds)):
             raise NotConnected(f"all {self._most} connections of this process were in use for {seconds:.1f} s")
         try:
@@ -67,13 +68,14 @@ class Connections:
                     self.close()    # the server has gone: the others have lost it too, and each would cost an attempt
                 connection.close()
                 raise
-            self._put(connection)
+            self._put(connection, lent_in)
         finally:
             room.release()
 
     def close(self) -> None:
         with self._guard:
             idle, self._idle = self._idle, []
+            self._round += 1
         for connection in idle:
             connection.close()
 
@@ -81,9 +83,12 @@ class Connections:
         with self._guard:
             return self._idle.pop() if self._idle else None
 
-    def _put(self, connection: Bounded) -> None:
+    def _put(self, connection: Bounded, lent_in: int) -> None:
         with self._guard:
-            self._idle.append(connection)
+            if lent_in == self._round:
+                self._idle.append(connection)
+                return
+        connection.close()   # everything was given back while it was lent: nobody would close it again
 
     def _connect(self, until: float) -> Bounded:
         try:
