@@ -1,13 +1,14 @@
 """Reads for API, admin and commands. None of them counts a large table."""
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from apps.jobs import registry
@@ -272,6 +273,17 @@ def queue(name: str) -> QueueState:
 def stale() -> QuerySet[StaleWrite]:
     """All refused writes, newest first."""
     return StaleWrite.objects.order_by("-at", "-id")
+
+
+def waiters(names: Collection[str]) -> dict[str, int]:
+    """Return how many jobs wait for each of these locks: those in line, and a head that was put off."""
+    rows = Job.objects.filter(lock_key__in=names)
+    line = rows.filter(behind=True, status=Status.QUEUED)
+    heads = rows.filter(behind=False, finished_at__isnull=True).exclude(status=Status.RUNNING)
+    found: Counter[str] = Counter()
+    for part in (line, heads):   # each has an index of its own
+        found.update({key or "": count for key, count in part.order_by().values_list("lock_key").annotate(Count("id"))})
+    return dict(found)
 
 
 def why_waiting(found: Job) -> str:

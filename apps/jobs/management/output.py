@@ -5,7 +5,17 @@ from typing import ClassVar
 from apps.jobs.errors import InvalidJob
 from core.errors import PlatformError
 from core.management import output
-from core.management.output import NotUnderstood, Refused, age, duration, in_json, listing, printable, shown, table
+from core.management.output import (
+    NotUnderstood,
+    Refused,
+    age,
+    duration,
+    in_json,
+    listing,
+    printable,
+    shown,
+    table,
+)
 
 __all__ = [
     "MutatingCommand", "NotUnderstood", "PlatformCommand", "Refused", "age", "duration", "in_json", "listing", "printable",

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg.conninfo import make_conninfo
 
+from core.locking.metrics import OBSERVER
 from locks import Locks, Observer
 from locks.stores.opening import open_store
 from locks.stores.postgresql import PostgresqlStore
@@ -15,10 +16,16 @@ DJANGOS = ("context", "cursor_factory", "prepare_threshold", "server_side_bindin
 def open_locks(*, owner: str = "", observer: Observer | None = None) -> Locks:
     """Return locks in the store at LOCKS_URL; without one they stand in the database of the jobs.
 
-    Nothing is connected yet. Make one for a process, and close it with the process.
+    Nothing is connected yet. Make one for a process, and close it with the process. What happens is counted, unless another
+    observer is given.
     """
+    observer = observer or OBSERVER
     if settings.LOCKS_URL:
         return Locks(open_store(settings.LOCKS_URL), owner=owner, observer=observer)
+    return Locks(PostgresqlStore(database_address()), owner=owner, observer=observer)
+
+
+def database_address() -> str:
+    """Return the database of the jobs as libpq takes it."""
     params = {name: value for name, value in connections["default"].get_connection_params().items() if name not in DJANGOS}
-    params["application_name"] = "latchwork locks"
-    return Locks(PostgresqlStore(make_conninfo("", **params)), owner=owner, observer=observer)
+    return make_conninfo("", **{**params, "application_name": "latchwork locks"})
