@@ -25,7 +25,7 @@ def _address(name: str, embedded: str) -> str:
 DATABASE_URL = _address("DATABASE_URL", "database_url")
 BROKER_URL = _address("BROKER_URL", "broker_url")
 CACHE_URL = _address("CACHE_URL", "cache_url")
-LOCKS_URL = ENV.LOCKS_URL   # none: the locks stand in the database of the jobs
+LOCKS_URL = _address("LOCKS_URL", "locks_url")   # none: the locks stand in the database of the jobs
 
 
 def database(url: str) -> dict[str, Any]:
