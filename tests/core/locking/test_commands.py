@@ -6,10 +6,12 @@ import threading
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from django.core.management import load_command_class
 
-from core.locking import looking, releasing, watching
+from core.locking import looking, releasing, shared, watching
+from tests.locks import databases
 from tests.support.caller import Caller
 
 COMMANDS = (
@@ -191,3 +193,29 @@ def test_a_bench_measures_and_leaves_nothing_behind(typed):
     assert figures["pairs"] > 0
     assert 0 < figures["acquire_p50_ms"] <= figures["acquire_p99_ms"]
     assert [] == looking.everything(prefix="bench:")
+
+
+def test_the_doctor_misses_tables_and_the_schema_command_makes_them(typed, settings):
+    with databases.fresh() as url:
+        settings.LOCKS_URL = url
+        with psycopg.connect(url) as connection:
+            connection.execute("DROP SCHEMA locks CASCADE")
+        without = typed("locks_doctor")
+        planned, still = typed("locks_schema", "--dry-run"), typed("locks_doctor")
+        made, then = typed("locks_schema"), typed("locks_doctor")
+        shared.close()   # else the database cannot be removed in peace
+
+    assert (1, 1) == (without.status, still.status)
+    assert "there are no tables of locks" in without.out
+    assert "locks_schema" in without.out
+    assert "CREATE TABLE IF NOT EXISTS locks.lock" in planned.out
+    assert (0, 0) == (made.status, then.status)
+
+
+def test_locks_of_another_database_are_its_own(typed, settings, lease, name):
+    with databases.fresh() as url:
+        settings.LOCKS_URL = url
+        said = typed("locks_show", name)
+        shared.close()
+
+    assert (1, True) == (said.status, f"there is no lock {name!r}" in said.err)
