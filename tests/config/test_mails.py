@@ -161,7 +161,8 @@ def test_nothing_of_it_is_kept_by_a_browser(kept, admin_client):
 @pytest.mark.parametrize(("settings_module", "there"), [("config.settings.production", False), ("config.settings.test", True)])
 def test_in_production_there_are_no_such_pages(settings_module, there):
     code = "import django; django.setup(); from config import mails; print(bool(mails.urls()))"
-    env = environment(DJANGO_SETTINGS_MODULE=settings_module, SECRET_KEY="x" * 60, ALLOWED_HOSTS="example.com", PYTHONPATH=f"{ROOT}:{ROOT / 'platform'}")
+    env = environment(DJANGO_SETTINGS_MODULE=settings_module, SECRET_KEY="x" * 60, SEAL_KEYS="A" * 43, ALLOWED_HOSTS="example.com",
+                      PYTHONPATH=f"{ROOT}:{ROOT / 'platform'}")
     answer = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert f"{there}\n" == answer.stdout

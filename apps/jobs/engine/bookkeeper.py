@@ -220,7 +220,8 @@ class Bookkeeper:
                 self.stock.rows.append(claim)
         self._early_at = math.inf
         self._wait_for_early()
-        self.hand_over()
+        if self.stock.rows:
+            self.hand_over()
 
     def _lose(self, job_id: str, fence: int) -> None:
         """Somebody else has the job, or may have it: end what runs here. What it would write is refused by the fence."""
@@ -325,6 +326,7 @@ class Bookkeeper:
             if self.threads or len(request.attempts) > 1:   # elsewhere Celery does it
                 request.enforce_deadline()
         self._enforce_cancellations()
+        self._come_due()   # not by its timer alone: releases of Celery have forgotten timers with the connection
         if self.stock.stuck(self.free()) and self.holdings:
             for queue in self.give_back(older_seconds=PATIENCE_SECONDS):   # somebody else may have a free slot
                 publishing.ring(queue)

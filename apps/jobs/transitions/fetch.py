@@ -49,6 +49,7 @@ class Claim(NamedTuple):
 
 # SKIP LOCKED passes over a row that somebody holds: it stays in its place, and a later fetch finds it.
 # The sequence is read under the row's lock, so that a later claim of a job has the greater fence.
+# A ready row whose moment is far away was made so by somebody's hand, and is not held for hours.
 _FETCH = """
 WITH next AS MATERIALIZED (
   SELECT id FROM job
@@ -64,7 +65,8 @@ UPDATE job j SET status = 'running', attempt = attempt + 1, fence = nextval('job
 FROM next WHERE j.id = next.id
 RETURNING j.id::text, j.fence, j.attempt, j.failures, j.rescues, j.max_attempts, j.type, j.payload::text, j.queue,
   j.priority, j.run_at, j.timeout_seconds, j.request_id,
-  CASE WHEN j.run_at > clock_timestamp() THEN extract(epoch FROM j.run_at - clock_timestamp())::float8 END,
+  CASE WHEN j.run_at > clock_timestamp() AND j.run_at < clock_timestamp() + interval '1 min'
+    THEN extract(epoch FROM j.run_at - clock_timestamp())::float8 END,
   j.lock_key, j.lock_token"""
 
 

@@ -68,6 +68,13 @@ WITH new AS ({_INSERT.format(more='', values='', rows='''
     WITH ORDINALITY AS a(id, payload, number)''')})
 SELECT count(*), count(*) FILTER (WHERE seconds IS NULL), min(seconds) FROM new"""
 
+# The plainest job by far the most often: what can meet no other row needs no arbiter, and asks for nothing in return.
+_INSERT_READY = """
+INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
+  created_at, tags, payload, payload_version, request_id)
+VALUES (%(id)s, %(type)s, %(queue)s, %(priority)s, 'queued', 0, %(max_attempts)s, 0, 0, %(timeout)s, clock_timestamp(),
+  clock_timestamp(), %(tags)s, %(payload)s, %(version)s, %(request_id)s)"""
+
 _HOLDERS = """
 SELECT DISTINCT ON (unique_key) unique_key, id FROM job
 WHERE unique_key = ANY(%(keys)s::text[]) AND unique_key IS NOT NULL AND finished_at IS NULL"""
@@ -109,6 +116,15 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
         return dict(rows)
 
     return Reply(execute(_INSERT_ANY, columns), inserted)
+
+
+def insert_ready(execute: Execute, job: NewJob) -> None:
+    """Insert one job that is ready at once and has a new id and no unique key: nothing can be in its way."""
+    execute(_INSERT_READY, {
+        "id": str(job.id), "type": job.type, "queue": job.queue, "priority": job.priority,
+        "max_attempts": job.max_attempts, "timeout": job.timeout_seconds, "tags": job.tags, "payload": job.payload,
+        "version": job.payload_version, "request_id": job.request_id,
+    })
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from gunicorn.workers.base import Worker
 
 from core.devserver import child
 
-worker_class = "gthread"
+worker_class = "core.webworker.ProblemWorker"
 workers = 1
 threads = 8
 timeout = 60

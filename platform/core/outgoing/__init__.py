@@ -7,10 +7,11 @@ What must hold
 
 Who sees to it
     `addresses`   reads the URL once, by the functions that send it: http and https, no user, no port 0, no blanks.
-    `connection`  is an adapter that resolves the name once, refuses it when any of its addresses is an inner one, and
-                  puts the addresses in the place of the name (certificate and Host still go by the name): they are
-                  tried in their order until one connects. The list of ranges is requests-hardened's and more (it lets
-                  pass IPv4-compatible and site-local IPv6, and Azure's host address). The peer of the connected socket
+    `connection`  is an adapter of requests-hardened that resolves the name once, refuses it when any of its addresses is
+                  an inner one, and puts the addresses in the place of the name (certificate and Host still go by the
+                  name): they are tried in their order until one connects. Each is judged by the library and by a
+                  stricter list of ours (the library lets pass IPv4-compatible and site-local IPv6, and Azure's host
+                  address). The peer of the connected socket
                   is checked once more before a byte is sent. It holds a second handle of the socket, by which the
                   deadline ends any state.
     `client`      runs the exchange in a thread, so that even a look-up that hangs does not hold the caller; follows

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
+from requests_hardened.ip_filter import InvalidIPAddress, filter_host
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError
@@ -95,28 +97,32 @@ class _HeldTLS(_Held, HTTPSConnection):
     pass
 
 
-class Adapter(HTTPAdapter):
-    """Looks a name up once, refuses it unless all of its addresses are ordinary ones, and connects to these alone."""
+class Adapter(IPFilterAdapter):   # type: ignore[misc]  # the library ships no types
+    """The library's adapter, for a name with several addresses: looked up once, each judged by its list and by ours."""
 
     def __init__(self, scheme: str, *, line: Line) -> None:
         self._line = line
         self._kind = _HeldTLS if scheme == "https" else _Held
-        self._is_tls = scheme == "https"
         self._pinned: list[addresses.Address] = []
-        super().__init__()
+        super().__init__(is_https_proto=scheme == "https")
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         """Return where to connect to, and how TLS is to know the server."""
-        attributes: Any = super().build_connection_pool_key_attributes(request, verify, cert)
+        attributes: Any = HTTPAdapter.build_connection_pool_key_attributes(self, request, verify, cert)
         host, tls = attributes
         if self._line.allow_private:
             return host, tls
         name, port = host["host"], host["port"]
         self._pinned = addresses.resolved(name, port, url=self._line.url)
-        # The address stands in the place of the name; Host, SNI and certificate still go by the name.
+        for address in self._pinned:   # it would look a name up again, and take the first address; an address it judges
+            try:
+                filter_host(str(address), port, allow_loopback=False)
+            except InvalidIPAddress as exc:
+                raise Refused(self._line.url, address=str(address), reason="an inner address") from exc
+        # An address stands in the place of the name; Host, SNI and certificate still go by the name.
         host["host"] = str(self._pinned[0])
         request.headers["Host"] = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
-        if self._is_tls:
+        if self._is_https_proto:
             tls["assert_hostname"] = tls["server_hostname"] = name
         return host, tls
 

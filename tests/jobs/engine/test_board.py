@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from apps.jobs.engine.board import PLACES, Board, Word
 from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
 from core import clock
 from tests.jobs.engine.test_stock import rows
+from tests.support.waiting import until
 
 RENEWALS = 300_000
 
@@ -131,3 +133,21 @@ def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(monkeypatch):
     book.hand_over()
 
     assert [kept.id] == begun
+
+
+def test_a_claim_that_is_held_back_is_handed_over_though_the_timers_were_forgotten(monkeypatch):
+    board, begun = Board(), []
+    board.trust_until(clock.elapsed() + 60)
+    monkeypatch.setattr(bookkeepers, "BOARD", board)
+    book = Bookkeeper(Config())
+    book.pool, book.threads = SimpleNamespace(num_processes=2), True   # as above
+    book.hub = SimpleNamespace(call_later=lambda *_: None)
+    first, second = (claim._replace(not_before=time.monotonic() + 0.02) for claim in rows(2))
+    book.handlers["t.t"] = lambda message, *_: begun.append(message.claims[0].id)
+
+    for claim in (first, second):
+        book.holdings[claim.id] = Holding(claim, 0.0)
+        book._hold_back([claim])
+        until(lambda claim=claim: book.tick() or claim.id in begun, timeout=5)
+
+    assert [first.id, second.id] == begun

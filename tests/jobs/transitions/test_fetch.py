@@ -59,6 +59,13 @@ def test_a_claim_before_its_moment_says_how_long_to_hold_it_back_and_counts_from
     assert row(job_id).run_at == row(job_id).started_at
 
 
+def test_a_ready_job_whose_moment_somebody_has_moved_far_away_is_not_held_back():
+    job_id, me = job(), worker()
+    Job.objects.filter(id=job_id).update(run_at=datetime.now(UTC) + timedelta(hours=1))
+
+    assert claim(me).not_before is None
+
+
 def test_each_claim_of_a_job_has_a_greater_fence():
     job(max_attempts=100)
     me, fences = worker(), []
