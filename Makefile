@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+MINUTES ?= 10
 SBOM ?= build/sbom
 
 # The first Python that is new enough and can make virtual environments.
@@ -27,7 +28,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench clean requirements sbom audit local dev
+.PHONY: help up test lint fmt bench bench-locks chaos-locks clean requirements sbom audit local dev
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -51,6 +52,12 @@ fmt: dev  ## repair what ruff can repair by itself
 
 bench: dev  ## measure, and write reports to bench/reports/. ARGS="--help"
 	@exec $(PY) -m bench $(ARGS)
+
+bench-locks: dev  ## measure locks on three nodes of Cassandra beside the common design and bare LWTs. ARGS="--help"
+	@exec $(PY) -m bench.locks $(ARGS)
+
+chaos-locks: dev  ## throw faults at locks on three nodes of Cassandra and write a report with the history. MINUTES=10
+	@PYTHONPATH=.:platform exec $(PY) -m tests.locks.chaos --minutes $(MINUTES) $(ARGS)
 
 clean:  ## remove what can be made again; what is stored in .data/ stays
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov build dist

@@ -27,7 +27,7 @@ SELECT gen_random_uuid(), %s, %s, 9, 'queued', 0, 5, 0, 0, 300, clock_timestamp(
 # Whether nothing is left but those that wait behind. By the hot indexes: a look at a million rows takes both processors
 # from what is measured for a quarter of a second.
 FINISHED = """
-SELECT NOT EXISTS (SELECT FROM job WHERE status = 'queued' AND queue = %s AND priority < 9)
+SELECT NOT EXISTS (SELECT FROM job WHERE status = 'queued' AND queue = %s AND NOT behind AND priority < 9)
   AND NOT EXISTS (SELECT FROM job WHERE status = 'running' AND priority < 9)
   AND NOT EXISTS (SELECT FROM job WHERE status IN ('scheduled', 'retrying') AND priority < 9)"""
 Item = tuple[int, float, float]   # number, moment of enqueueing, length in ms

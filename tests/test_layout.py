@@ -67,4 +67,4 @@ def test_every_folder_with_code_is_a_package(room):
 def test_all_that_is_not_a_test_is_checked_by_its_types():
     checked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["packages"]
 
-    assert {"config", "core", "apps", "bench"} == set(checked)
+    assert {"config", "core", "apps", "bench", "locks"} == set(checked)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 
 from core.errors import Misconfigured
+from core.locking import waiting
 
 
 class JobsConfig(AppConfig):
@@ -16,6 +17,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.jobs.types")
+        waiting.register("jobs", import_module("apps.jobs.selectors").waiters)
         checks = import_module("apps.jobs.checks")
         autodiscover_modules("jobs")   # an installed app's own jobs.py
         for module in settings.JOB_MODULES:

@@ -30,6 +30,8 @@ class Config:
     """How long an artifact is kept unless whoever saves it says otherwise."""
     report_max_bytes: int = 512 * 1024 * 1024
     """The most bytes of a report's file: a million rows are more than what others may send in."""
+    guard: str = "none"
+    """What every job is guarded by beside its type's own lock: `none`, `worker` (one lock a start) or `job` (its id's lock)."""
     metrics_port: int = 0
     """The first port that a worker tries for its metrics; 0: none."""
 

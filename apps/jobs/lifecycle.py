@@ -45,7 +45,7 @@ class Status(TextChoices):
 
 
 class AttemptOutcome(TextChoices):
-    """How one attempt ended; the last five cost nothing of `max_attempts`."""
+    """How one attempt ended; the last seven cost nothing of `max_attempts`."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -61,6 +61,10 @@ class AttemptOutcome(TextChoices):
     """Begun, and ended by the stop of its worker."""
     RELEASED = "released"
     """Claimed and never begun."""
+    LOCK_BUSY = "lock_busy"
+    """Claimed and never begun, because somebody else had its lock or nobody could tell."""
+    LOCK_LOST = "lock_lost"
+    """Begun, and ended because its lock was lost: taken over, forced, or not renewed in time."""
 
 
 WAITING = (Status.SCHEDULED, Status.QUEUED, Status.RETRYING)

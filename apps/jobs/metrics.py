@@ -22,6 +22,10 @@ _moved = Counter("latchwork_dispatcher_moved_total", "Due rows that this dispatc
 _rescued = Counter("latchwork_dispatcher_rescued_total", "Jobs that this dispatcher took back from silent workers.")
 
 
+_lock_refused = Counter("latchwork_worker_locks_refused_total", "Claims that did not get their lock.", ["why"])
+_lock_lost = Counter("latchwork_worker_locks_lost_total", "Claims whose lock was lost before they had ended.")
+
+
 def rang() -> None:
     _rings.inc()
 
@@ -57,6 +61,15 @@ def handed_over(jobs: int) -> None:
 
 def lost(count: int = 1) -> None:
     _lost.inc(count)
+
+
+def lock_refused(why: str) -> None:
+    """Count a claim that was put off or put away: `busy`, `away` or `unknown`."""
+    _lock_refused.labels(why).inc()
+
+
+def lock_lost() -> None:
+    _lock_lost.inc()
 
 
 def committed() -> None:

@@ -46,13 +46,21 @@ class Job(models.Model):
     request_id = models.TextField(default="")
     cron_id = models.BigIntegerField(null=True)
     scheduled_for = models.DateTimeField(null=True)
+    lock_key = models.TextField(null=True)   # noqa: DJ001  most jobs have none, and none is no name
+    # Of all unfinished jobs with one lock_key, the head has the key's place and may run; the others are behind it.
+    behind = models.BooleanField(default=False, db_default=False)
+    lock_token = models.BigIntegerField(null=True)   # of the latest attempt
 
     class Meta:
         db_table = "job"
         ordering: ClassVar = ["-created_at", "-id"]
         indexes: ClassVar = [
             # The three hot ones; a row is in one of them at most, a finished one in none.
-            models.Index(F("queue"), F("priority"), F("run_at"), F("id"), name="job_ready", condition=Q(status=Status.QUEUED)),
+            # Those who stand behind another job of their lock come after all that may be claimed, and are never read for it.
+            models.Index(
+                F("queue"), F("behind"), F("priority"), F("run_at"), F("id"), name="job_ready",
+                condition=Q(status=Status.QUEUED),
+            ),
             models.Index(F("run_at"), name="job_due", condition=Q(status__in=DUE)),
             models.Index(F("worker_id"), name="job_held", condition=Q(status=Status.RUNNING)),
             # What lists and retention ask for.
@@ -63,6 +71,14 @@ class Job(models.Model):
             models.Index(F("type"), F("queue"), F("created_at"), F("id"), name="job_by_kind"),
             models.Index(F("finished_at"), name="job_finished", condition=Q(finished_at__isnull=False)),
             GinIndex(fields=["tags"], name="job_tags", condition=~Q(tags=[])),
+            # Who has the place of a lock, and who stands in line for it; a job without a lock is in neither.
+            models.Index(
+                F("lock_key"), name="job_lock_head",
+                condition=Q(lock_key__isnull=False, behind=False, finished_at__isnull=True),
+            ),
+            models.Index(
+                F("lock_key"), F("run_at"), F("id"), name="job_lock_line", condition=Q(behind=True, status=Status.QUEUED),
+            ),
             # Who looks for a key looks for its finished jobs too; a job without one costs nothing here.
             models.Index(
                 F("unique_key"), F("created_at"), F("id"), name="job_by_key", condition=Q(unique_key__isnull=False),
@@ -78,6 +94,10 @@ class Job(models.Model):
             models.CheckConstraint(
                 name="job_running_is_held",
                 condition=~Q(status=Status.RUNNING) | Q(fence__isnull=False, worker_id__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="job_behind_has_a_lock",
+                condition=Q(behind=False) | (Q(lock_key__isnull=False) & ~Q(status=Status.RUNNING)),
             ),
             models.CheckConstraint(name="job_priority_range", condition=Q(priority__range=(0, 9))),
             models.UniqueConstraint(

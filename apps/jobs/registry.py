@@ -15,6 +15,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 from structlog.typing import FilteringBoundLogger
 
+from apps.jobs import locking
 from apps.jobs.errors import (
     TOLD,
     DuplicateJobType,
@@ -100,6 +101,9 @@ class JobType:
     enqueue_role: Role = Role.OPERATOR
     retry_role: Role | Callable[[Any], Role] | None = None
     sealing: Sealing | None = None
+    lock: locking.Lock | None = None
+    guard: bool = False
+    """Whether each attempt holds the lock of its job's own id."""
 
     @property
     def sensitive(self) -> frozenset[Way]:
@@ -143,6 +147,10 @@ class JobType:
         else:
             return text
         raise failed   # behind the clause: nothing that shows the input is its context
+
+    def lock_key(self, text: str) -> str | None:
+        """Return the name of the lock that a checked payload asks for; raise `InvalidJob` with a pointer a problem."""
+        return self.lock.key(self.read(text)) if self.lock is not None else None
 
     def read(self, text: str) -> pydantic.BaseModel:
         """Return a stored payload as the handler gets it; raise pydantic's error, or `InvalidPayload` with sealed fields."""
@@ -232,6 +240,10 @@ def job_type(
     sensitive: Sequence[str] = (),
     enqueue_role: Role = Role.OPERATOR,
     retry_role: Role | Callable[[Any], Role] | None = None,
+    lock: str = "",
+    lock_lease: timedelta = locking.LEASE,
+    on_busy: locking.OnBusy = "snooze",
+    guard: bool = False,
 ) -> Callable[[HandlerT], HandlerT]:
     """Register the decorated handler under a permanent name.
 
@@ -241,6 +253,10 @@ def job_type(
     for the handler alone: `card`, `sign.secret`, `headers.*`, see `docs/how-to/sealed-fields.md`.
     People need `enqueue_role` to ask for such a job and `retry_role`, which may depend on its stored payload, to retry it; by
     default the same. Code may enqueue any type.
+    `lock` names the lock that an attempt holds, after members of the payload: `payment:{order_id}`. Jobs of one name run one
+    after the other, the oldest first, and the handler gets the lock's token. While somebody else than a job holds it,
+    `on_busy` says whether the job comes back later, is put away as a dead letter, or waits in the worker. With `guard` each
+    attempt holds the lock of its own job's id.
     """
     if not NAME.fullmatch(name):
         msg = f"{name!r} is no name for a job type: use lower-case words joined by dots, such as email.send"
@@ -254,6 +270,12 @@ def job_type(
     sealed = None
     if sensitive:
         sealed = sealing(name, payload, [sensitive] if isinstance(sensitive, str) else sensitive)
+    if lock and guard:
+        msg = f"{name}: an attempt has one token: give it either a lock or guard=True"
+        raise ValueError(msg)
+    named = locking.lock(
+        name, lock, model=payload, lease=lock_lease, on_busy=on_busy, sealed=sealed.ways if sealed else frozenset(),
+    ) if lock else None
 
     def register(handler: HandlerT) -> HandlerT:
         if name in _types:
@@ -261,7 +283,7 @@ def job_type(
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
             priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
-            enqueue_role=enqueue_role, retry_role=retry_role, sealing=sealed,
+            enqueue_role=enqueue_role, retry_role=retry_role, sealing=sealed, lock=named, guard=guard,
         )
         return handler
 

@@ -115,7 +115,7 @@ class Selection(pydantic.BaseModel):
             rows = Job.objects.filter(tags__contains=[self.tag]).exclude(tags=[]).order_by()   # what the index says
         elif self.status == Status.QUEUED:
             queue = {"queue": self.queue} if self.queue is not None else {}
-            rows = Job.objects.filter(status=Status.QUEUED, **queue).order_by("queue", "priority", "run_at", "id")
+            rows = Job.objects.filter(status=Status.QUEUED, **queue).order_by("queue", "behind", "priority", "run_at", "id")
         elif self.status == Status.RUNNING:
             rows = Job.objects.filter(status=Status.RUNNING).order_by("worker_id")
         else:

@@ -1,13 +1,14 @@
 """Reads for API, admin and commands. None of them counts a large table."""
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from apps.jobs import registry
@@ -81,7 +82,7 @@ def attempts(job_id: uuid.UUID) -> list[Attempt]:
     on_row = found.status in {Status.RUNNING, Status.COMPLETED} and found.started_at is not None
     if on_row and found.fence not in {each.fence for each in history}:
         history.append(Attempt(
-            number=found.attempt, fence=found.fence, worker=found.worker_id, lock_token=None,
+            number=found.attempt, fence=found.fence, worker=found.worker_id, lock_token=found.lock_token,
             outcome=AttemptOutcome.COMPLETED.value if found.status == Status.COMPLETED else None,
             error=None, started_at=found.started_at, finished_at=found.finished_at,
         ))
@@ -274,6 +275,17 @@ def stale() -> QuerySet[StaleWrite]:
     return StaleWrite.objects.order_by("-at", "-id")
 
 
+def waiters(names: Collection[str]) -> dict[str, int]:
+    """Return how many jobs wait for each of these locks: those in line, and a head that was put off."""
+    rows = Job.objects.filter(lock_key__in=names)
+    line = rows.filter(behind=True, status=Status.QUEUED)
+    heads = rows.filter(behind=False, finished_at__isnull=True).exclude(status=Status.RUNNING)
+    found: Counter[str] = Counter()
+    for part in (line, heads):   # each has an index of its own
+        found.update({key or "": count for key, count in part.order_by().values_list("lock_key").annotate(Count("id"))})
+    return dict(found)
+
+
 def why_waiting(found: Job) -> str:
     """Say in a sentence why a queued job does not run yet; empty for any other."""
     if found.status != Status.QUEUED:
@@ -281,6 +293,12 @@ def why_waiting(found: Job) -> str:
     paused = Queue.objects.filter(name=found.queue, paused_at__isnull=False).first()
     if paused:
         return f"its queue {found.queue} is paused" + (f": {paused.paused_reason}" if paused.paused_reason else "")
+    if found.behind:
+        return f"another job has its turn under the lock {found.lock_key!r}"
+    return _whom_it_lacks(found) or "it waits for its turn"
+
+
+def _whom_it_lacks(found: Job) -> str:
     alive = list(workers())
     if not alive:
         return "no worker is alive"
@@ -289,4 +307,4 @@ def why_waiting(found: Job) -> str:
         return f"no worker that is alive knows {found.type} with payload version {found.payload_version}"
     if not any(found.queue in each.queues for each in knowing):
         return f"no worker that knows {found.type} serves the queue {found.queue}"
-    return "it waits for its turn"
+    return ""

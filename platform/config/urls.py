@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/v1/schema", pages.SchemaView.as_view(), name="schema"),
     path("api/v1/docs", pages.DocsView.as_view(url_name="schema"), name="docs"),
     path("api/v1/audit", Audit.as_view(), name="audit"),
+    path("api/v1/", include("core.locking.urls")),
     path("api/v1/", include("apps.jobs.urls")),
     re_path(r"^api(?:/|$)", problems.unknown_route),   # after all others: also with DEBUG a problem, not a page
 ]

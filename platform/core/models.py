@@ -2,5 +2,7 @@
 
 from core.api.models import ApiToken, IdempotencyRecord
 from core.audit.models import AuditEntry, AuditLink
+from core.fencing.models import ResourceFence
+from core.locking.models import Lock
 
-__all__ = ["ApiToken", "AuditEntry", "AuditLink", "IdempotencyRecord"]
+__all__ = ["ApiToken", "AuditEntry", "AuditLink", "IdempotencyRecord", "Lock", "ResourceFence"]

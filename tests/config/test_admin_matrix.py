@@ -16,6 +16,8 @@ from apps.jobs.lifecycle import Status
 from core.admin.lists import Looking
 from core.api import tokens
 from core.api.roles import Role
+from core.locking.models import key_of
+from core.locking.shared import shared
 from tests.support import factories
 from tests.support.people import ROLES, logged_in, person
 
@@ -28,6 +30,7 @@ MATRIX = {
     ("jobs.Queue", "pause"): "operator",
     ("jobs.Queue", "resume"): "operator",
     ("core.ApiToken", "revoke"): "admin",
+    ("core.Lock", "release"): "admin",
 }
 READS = {"core.AuditEntry": "admin", "core.ApiToken": "admin"}   # the other lists are for whoever is let in
 DJANGOS = {"auth.Group", "auth.User"}   # guarded by Django's own permissions, which only a superuser has unless given
@@ -56,6 +59,8 @@ def content() -> dict[str, list[tuple[str, ...]]]:
         for name in names:
             cursor.execute(f'SELECT t::text FROM "{name}" AS t ORDER BY 1')
             found[name] = cursor.fetchall()
+        cursor.execute("SELECT t::text FROM locks.lock AS t ORDER BY 1")
+        found["locks.lock"] = cursor.fetchall()
         cursor.execute("SELECT id, username, password, is_staff, is_superuser, is_active FROM auth_user ORDER BY id")
         return {**found, "auth_user": cursor.fetchall()}
 
@@ -63,6 +68,9 @@ def content() -> dict[str, list[tuple[str, ...]]]:
 def target(operation: str) -> str:
     if operation == "revoke":
         return str(tokens.create(name="x", role=Role.VIEWER).row.pk)
+    if operation == "release":
+        lease = shared().acquire(f"matrix:{uuid.uuid4()}")
+        return key_of(lease.name, lease.token)
     if operation == "resume":
         jobs.pause("default")
     return str(factories.job_in(STATUS[operation])) if operation in STATUS else "default"
@@ -139,17 +147,18 @@ def test_no_address_of_the_admin_changes_anything_for_a_viewer_or_nobody(who):
     keys = {
         "auth/user": str(user.pk), "auth/group": str(Group.objects.get_or_create(name="viewer")[0].pk),
         "jobs/job": str(factories.job_in(Status.COMPLETED)), "jobs/queue": "default",
+        "core/lock": target("release"),
         "core/apitoken": str(tokens.create(name="x", role=Role.VIEWER).row.pk),
         "django_celery_beat/periodictask": str(task.pk),
         "django_celery_beat/intervalschedule": str(task.interval_id),
     }   # fmt: skip
     client = logged_in(person("viewer")) if who == "viewer" else Client(raise_request_exception=False)
-    before, actions = content(), ("", "delete_selected", "retry", "pause", "revoke", "enable_tasks", "disable_tasks", "run_tasks")
+    before, actions = content(), ("", "delete_selected", "retry", "pause", "revoke", "release", "enable_tasks", "disable_tasks", "run_tasks")
     addresses = [each for each in admin_addresses(keys) if not each.startswith(("/admin/login", "/admin/logout"))]
 
     statuses = set()
     for address in addresses:
-        for action in actions if address.endswith(("job/", "queue/", "apitoken/", "task/", "user/", "group/")) else ("",):
+        for action in actions if address.endswith(("job/", "queue/", "apitoken/", "lock/", "task/", "user/", "group/")) else ("",):
             form = {
                 "action": action, "_selected_action": list(keys.values())[:1], "confirm": action, "reason": "x", "post": "yes",
                 "username": "evil", "password1": "a-long-enough-1", "password2": "a-long-enough-1", "name": "evil",

@@ -25,6 +25,7 @@ AUDITED = {
     **{f"api/v1/jobs/<job:job_id>/{action}": f"job.{action}" for action in JOB_ACTIONS},
     "api/v1/queues/<queue:name>/pause": "queue.pause",
     "api/v1/queues/<queue:name>/resume": "queue.resume",
+    "api/v1/locks/<lock:name>/release": "lock.release",   # tests/core/locking/test_releasing.py
 }
 
 

@@ -41,6 +41,8 @@ def test_what_is_set_is_read():
         ("PORT", "80a", "integer"),
         ("PORT", "70000", "65535"),
         ("JOBS_LEASE_SECONDS", "0", "greater than or equal to 1"),
+        ("JOBS_GUARD", "jobs", "'none', 'worker' or 'job'"),
+        ("LOCKS_URL", "redis://here/0", "postgresql://, postgres://, cassandra://"),
         ("DEBUG", "perhaps", "boolean"),
         ("SEAL_KEYS", "short", "must be keys of 32 bytes"),
         ("SEAL_KEYS", f"{'A' * 43},{'A' * 43}", "names a key twice"),

@@ -34,6 +34,9 @@ MATRIX = {
     ("GET", "api/v1/workers"): "viewer",
     ("GET", "api/v1/stale"): "viewer",
     ("GET", "api/v1/stats"): "viewer",
+    ("GET", "api/v1/locks"): "viewer",
+    ("GET", "api/v1/locks/<lock:name>"): "viewer",
+    ("POST", "api/v1/locks/<lock:name>/release"): "admin",
     ("GET", "api/v1/audit"): "admin",
     ("GET", "api/v1/schema"): None,   # documentation, nothing of anybody's
     ("GET", "api/v1/docs"): None,
@@ -108,7 +111,7 @@ def test_every_route_stands_in_the_matrix():
 @pytest.mark.django_db
 @pytest.mark.parametrize(("method", "route"), sorted(MATRIX))
 def test_a_route_lets_in_whom_the_matrix_names_and_nobody_below(method, route):
-    address = "/" + re.sub("<job:[a-z_]+>", str(uuid.uuid4()), route).replace("<queue:name>", "default")
+    address = "/" + re.sub("<job:[a-z_]+>", str(uuid.uuid4()), route).replace("<queue:name>", "default").replace("<lock:name>", "a:1")
     callers = {None: Caller(), **{role: Caller.of(role) for role in ROLES}}
 
     statuses = {

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from psycopg import Connection
 from apps.jobs import selectors
 from apps.jobs.lifecycle import FINISHED, UNFINISHED, WAITING, AttemptOutcome, Status
 from apps.jobs.models import Job, StaleWrite
-from apps.jobs.transitions import cancel, due, pause, presence, prune, rescue, retry, settle
+from apps.jobs.transitions import cancel, due, heads, pause, presence, prune, rescue, retry, settle
 from apps.jobs.transitions.fetch import HEAD, Claim, Position
 from apps.jobs.transitions.settle import Ending
 from tests.jobs.oracle import Row, Truth, leads_to, legal, rescue_leads_to
@@ -55,10 +56,12 @@ ANYTHING = one_of(
     rescues=(2, {"limit": st.integers(2, 5)}),
     moves_what_is_due=(2, {"passes": st.booleans()}),
     prunes=(1, {}),
+    sweeps=(1, {}),
     # people
     enqueues=(4, {
         "queue": queues, "priority": st.sampled_from([0, 5, 9]), "attempts": st.integers(1, 3), "count": st.integers(1, 3),
-        "key": st.sampled_from([None, None, "k"]), "later": st.sampled_from([False, False, True])}),
+        "key": st.sampled_from([None, None, "k"]), "later": st.sampled_from([False, False, True]),
+        "lock": st.sampled_from([None, None, "x", "x", "y"])}),
     pauses_or_resumes=(1, {"queue": queues, "stops": st.booleans()}),
     acts_on_a_job=(3, {"pick": number, "act": st.sampled_from(["cancel", "retry", "run", "discard"])}),
     holds_a_row_or_lets_it_go=(1, {"pick": number}),
@@ -76,6 +79,16 @@ class Member:
     told: list[Claim] = field(default_factory=list)
     silent: bool = False
     ended: bool = False
+
+
+def heads_of(rows: dict[str, Row]) -> Counter[str]:
+    """Return how many jobs have the place of each lock's key."""
+    return Counter(row["lock_key"] for row in rows.values() if row["lock_key"] and not row["behind"] and not row["finished_at"])
+
+
+def lines_of(rows: dict[str, Row]) -> set[str]:
+    """Return the keys for whose place a ready job stands in line."""
+    return {row["lock_key"] for row in rows.values() if row["behind"] and row["status"] == "queued"}
 
 
 class Fleet(RuleBasedStateMachine):
@@ -107,7 +120,7 @@ class Fleet(RuleBasedStateMachine):
     def somebody_begins(self, skew, count):
         """Begin with two workers, who have claimed something mostly."""
         self.dispatcher_skew = skew
-        self.enqueues(queue="a", priority=5, attempts=3, key=None, later=False, count=count)
+        self.enqueues(queue="a", priority=5, attempts=3, key=None, later=False, count=count, lock=None)
         for who, each in enumerate((timedelta(0), skew)):
             self.before = self.rows()
             self.starts(each)
@@ -148,6 +161,7 @@ class Fleet(RuleBasedStateMachine):
         assert not got or not (me.ended or queue in self.paused)
         assert {Status.QUEUED.value} >= {self.before[each.id]["status"] for each in got}
         assert self.locked not in {each.id for each in got}
+        assert not any(self.before[each.id]["behind"] for each in got), "a job was claimed that stands behind another"
         for each in sorted(got, key=lambda each: each.fence):
             self.truth.claimed(each.id, each.fence)
         me.told += got
@@ -164,7 +178,7 @@ class Fleet(RuleBasedStateMachine):
             moment = self.now() + me.skew if until and outcome == AttemptOutcome.SNOOZED else None
             endings.setdefault((told.id, told.fence + off), Ending(
                 id=told.id, fence=told.fence + off, outcome=outcome, error=ERROR, until=moment,
-                delay_seconds=60.0 if retries or outcome == AttemptOutcome.SNOOZED else None))
+                delay_seconds=60.0 if retries or outcome in {AttemptOutcome.SNOOZED, AttemptOutcome.LOCK_BUSY} else None))
         said = settle.settle(me.execute, list(endings.values()), worker=me.id, rescue_cap=RESCUE_CAP).get()
 
         after, stale, held = self.rows(), set(), set()
@@ -175,7 +189,7 @@ class Fleet(RuleBasedStateMachine):
             elif row["status"] == "running" and job_id == self.locked:
                 held.add((job_id, fence))
             elif row["status"] == "running":
-                assert leads_to(row, ending) == after[job_id]["status"]
+                assert leads_to(row, ending, has_other=False) == after[job_id]["status"]
                 self.truth.ended(job_id, ending.outcome)
                 continue
             if row and not any(key[0] == job_id and self.holds(key) for key in endings):
@@ -247,12 +261,19 @@ class Fleet(RuleBasedStateMachine):
             del self.truth.stored[job_id]
             self.truth.pruned[self.before[job_id]["status"]] += 1
 
+    def sweeps(self):
+        heads.sweep(self.dispatch).get()
+
+        rows = self.rows()
+        free = {job_id for job_id in rows if job_id != self.locked}
+        assert not lines_of({job_id: rows[job_id] for job_id in free}) - set(heads_of(rows)), "a key has jobs in line and no head"
+
     # What people do
 
-    def enqueues(self, *, queue, priority, attempts, key, later, count):
+    def enqueues(self, *, queue, priority, attempts, key, later, count, lock):
         taken = key and any(row["unique_key"] == key and not row["finished_at"] for row in self.before.values())
         new = [factories.new_job(
-            queue=queue, priority=priority, max_attempts=attempts, unique_key=key, delay_seconds=3600.0 * later,
+            queue=queue, priority=priority, max_attempts=attempts, unique_key=key, delay_seconds=3600.0 * later, lock_key=lock,
         ) for _ in range(count)]
         stored = factories.insert.insert(self.person, new, tags=["[]"] * count).get()
 
@@ -307,6 +328,7 @@ class Fleet(RuleBasedStateMachine):
             if after[job_id] != self.before.get(job_id):
                 numbers = [each.number for each in selectors.attempts(uuid.UUID(job_id))]
                 assert list(range(1, after[job_id]["attempt"] + 1)) == numbers
+        assert all(count == 1 for count in heads_of(after).values()), "two jobs have the place of one key"
         counted = {status.value: self.truth.pruned.get(status.value, 0) for status in Status}
         for row in after.values():
             counted[row["status"]] += 1

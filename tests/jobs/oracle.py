@@ -13,8 +13,8 @@ FINISHED = {"completed", "cancelled", "dead_letter"}
 CHARGED = {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT}
 
 
-def leads_to(row: Row, ending: Ending) -> str:
-    """Return the status that an ending of the attempt which holds a job leads to."""
+def leads_to(row: Row, ending: Ending, *, has_other: bool) -> str:
+    """Return the status that an ending of the attempt which holds a job leads to; `has_other`: its lock's key has another head."""
     outcome = ending.outcome
     if outcome in {AttemptOutcome.COMPLETED, AttemptOutcome.CANCELLED}:
         return str(outcome.value)
@@ -28,7 +28,8 @@ def leads_to(row: Row, ending: Ending) -> str:
         return "cancelled"
     if outcome in CHARGED:
         return "retrying"
-    return "scheduled" if outcome == AttemptOutcome.SNOOZED else "queued"
+    put_off = outcome == AttemptOutcome.SNOOZED or (outcome == AttemptOutcome.LOCK_BUSY and not has_other)
+    return "scheduled" if put_off else "queued"
 
 
 def rescue_leads_to(row: Row) -> str:

@@ -202,6 +202,17 @@ def test_priority_decides_then_age():
         assert [first, late, early] == [ran.id for ran in drain()]
 
 
+def test_jobs_of_one_lock_run_one_after_the_other_under_growing_tokens():
+    with registered("kit.locked", handler=lambda job, payload: job.lock_token, lock="k:{n}"):
+        ids = [jobs.enqueue("kit.locked", {"n": 1}) for _ in range(3)]
+        ran = drain()
+
+    tokens = [each.result for each in ran]
+    assert ids == [each.id for each in ran]
+    assert 0 < tokens[0] < tokens[1] < tokens[2]
+    assert tokens == [run.lock_token for run in Job.objects.filter(id__in=ids).order_by("id")]
+
+
 def test_a_failed_statement_of_a_handler_does_not_take_the_test_with_it():
     from django.db import connection
 

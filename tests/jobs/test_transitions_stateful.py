@@ -8,7 +8,7 @@ from django.db import connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from apps.jobs.transitions import rescue, settle
+from apps.jobs.transitions import heads, rescue, settle
 from tests.jobs.machine import Fleet
 from tests.support.factories import own_connection
 
@@ -74,3 +74,11 @@ def test_without_a_look_at_the_workers_lease_the_fleet_finds_that_a_rescue_robs(
     without(monkeypatch, rescue, "_RESCUE", alive)
 
     broken("taken from a worker that lives")
+
+
+def test_without_a_look_for_the_head_the_fleet_finds_two(monkeypatch):
+    look = "WHERE NOT EXISTS (\n    SELECT FROM job h WHERE h.lock_key = keys.key AND NOT h.behind AND h.finished_at IS NULL)"
+    for name in ("_PASS_ON", "_SWEEP"):
+        without(monkeypatch, heads, name, look)
+
+    broken("two jobs have the place of one key")

@@ -8,6 +8,7 @@ import fcntl
 import functools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -115,3 +116,11 @@ def postgres() -> Iterator[Postgres]:
 def valkey() -> Iterator[Valkey]:
     """The session's Valkey, to be killed, stalled, resumed and restarted."""
     yield from repaired(running(Valkey))
+
+
+@pytest.fixture(autouse=True)
+def _locks_given_back() -> Iterator[None]:
+    """Close what a test has used of the process's locks: their connections would keep the test's database from being dropped."""
+    yield
+    if shared := sys.modules.get("core.locking.shared"):
+        shared.close()

@@ -33,10 +33,12 @@ STATES = [("paused", "paused"), ("open", "open")]
 _LENGTHS = """
 SELECT named.queue,
   (SELECT count(*) FROM (
-    SELECT FROM job WHERE status = 'queued' AND queue = named.queue ORDER BY queue, priority, run_at, id LIMIT %(most)s) ready),
+    SELECT FROM job WHERE status = 'queued' AND queue = named.queue
+    ORDER BY queue, behind, priority, run_at, id LIMIT %(most)s) ready),
   (SELECT extract(epoch FROM clock_timestamp() - min(oldest.run_at))::float8
-   FROM generate_series(0, 9) AS level CROSS JOIN LATERAL (
-    SELECT run_at FROM job WHERE status = 'queued' AND queue = named.queue AND priority = level ORDER BY run_at LIMIT 1) oldest)
+   FROM generate_series(0, 9) AS level CROSS JOIN (VALUES (false), (true)) AS line(behind) CROSS JOIN LATERAL (
+    SELECT run_at FROM job WHERE status = 'queued' AND queue = named.queue AND behind = line.behind AND priority = level
+    ORDER BY run_at LIMIT 1) oldest)
 FROM unnest(%(names)s::text[]) AS named(queue)"""
 _RUNNING = "SELECT queue, count(*) FROM (SELECT queue FROM job WHERE status = 'running' ORDER BY worker_id LIMIT %(most)s) held GROUP BY queue"
 

@@ -15,7 +15,9 @@ from apps.jobs.conf import Config
 from apps.jobs.engine import turns
 from apps.jobs.engine.attempt import Attempt
 from apps.jobs.engine.board import Word
+from apps.jobs.engine.keyring import Keyring, is_needed
 from apps.jobs.engine.ledger import Answer, Ledger
+from apps.jobs.engine.locker import Locker
 from apps.jobs.engine.poolside import BOARD, TRAYS
 from apps.jobs.engine.request import JobRequest, Message
 from apps.jobs.engine.result import error_text
@@ -23,6 +25,7 @@ from apps.jobs.engine.stock import PATIENCE_SECONDS, Stock
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.settle import Ending
+from core.locking.opening import open_locks
 
 HAND_OVER_SECONDS = 0.010     # from the stock to a handler at most, when slots are free
 EARLY_PACE_SECONDS = 0.002    # between two looks at what comes due: closer ones would hand over one job each
@@ -48,6 +51,7 @@ class Bookkeeper:
         self.config = config
         self.ledger = Ledger(config, BOARD)
         self.stock = Stock()
+        self.keys = Keyring(self, Locker(open_locks)) if is_needed(config.guard) else None
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.holdings: dict[str, Holding] = {}
         self.early: list[tuple[float, Claim]] = []   # a heap: what was claimed shortly before its moment, and that moment
@@ -95,7 +99,7 @@ class Bookkeeper:
         """Ask for rows, if it is time to and the lease may be believed."""
         if self.draining or self.ledger.thread is None:
             return
-        held = len(self.stock.rows) + max(0, -self.free())
+        held = len(self.stock.rows) + max(0, -self.free()) + (self.keys.ahead() if self.keys else 0)
         wanted = self.stock.next_fetch(slots=self.pool.num_processes, free=self.free(), held=held)
         if wanted is not None:
             self.ledger.ask(wanted)
@@ -118,7 +122,8 @@ class Bookkeeper:
 
     def _is_ours(self, claim: Claim) -> bool:
         holding = self.holdings.get(claim.id)
-        return holding is not None and holding.claim.fence == claim.fence and not holding.returning
+        ours = holding is not None and holding.claim.fence == claim.fence and not holding.returning
+        return ours and (self.keys is None or self.keys.is_usable(claim))
 
     def _start(self, claims: list[Claim]) -> None:
         message = Message(claims)
@@ -138,31 +143,60 @@ class Bookkeeper:
         """Apply what the ledger has answered."""
         while self.ledger.answers:
             self._apply(self.ledger.answers.popleft())
+        if self.keys is not None:
+            self.keys.take()
         self.hand_over()
 
     def _apply(self, answer: Answer) -> None:
-        for ending in answer.settled:
-            holding = self.holdings.get(ending.id)
-            if holding is not None and holding.claim.fence == ending.fence:
-                del self.holdings[ending.id]
+        self._settled(answer.settled)
         for job_id, fence in answer.lost:
             self._lose(job_id, fence)
         if answer.replaced:
             self.stock.rows.clear()
             self.holdings = {job_id: each for job_id, each in self.holdings.items() if each.attempt is not None}
+            if self.keys is not None:
+                self.keys.renew_own()
         for wanted, claims in answer.fetched:
             now = time.monotonic()
             self.holdings.update((claim.id, Holding(claim, now)) for claim in claims)
             self.stock.answered(wanted, claims)
-            self._hold_back([claim for claim in claims if claim.not_before is not None])
+            begin = claims if self.keys is None else self.keys.begin(claims)
+            self._hold_back([claim for claim in begin if claim.not_before is not None])
             if claims:
                 metrics.claimed(wanted.line.queue, len(claims))
         for job_id, fence in answer.cancelled:
             self._cancel(job_id, fence)
         for queue in answer.queues:
             self.serve(queue)
+        if self.keys is not None:
+            self._go_on(self.keys, answer)
         if self.draining:
             self.give_back()
+
+    def _settled(self, endings: list[Ending]) -> None:
+        for ending in endings:
+            holding = self.holdings.get(ending.id)
+            if holding is not None and holding.claim.fence == ending.fence:
+                del self.holdings[ending.id]
+                if self.keys is not None:
+                    self.keys.over(holding.claim, ending.outcome)
+
+    def _go_on(self, keys: Keyring, answer: Answer) -> None:
+        """Let claims go on that have their lock, and look after the jobs whose turn it is now."""
+        for note, stands in answer.noted:
+            keys.noted(note, stands=stands)
+        for queue, count in answer.ready.items():
+            line = self.stock.lines.get(queue)
+            if line is not None:
+                line.rung = True
+            if line is None or count > self.free() or self.draining:
+                publishing.ring(queue, count=count)
+
+    def admit(self, claim: Claim) -> None:
+        """Take a claim whose lock is had: into the stock, or back until its moment."""
+        self.stock.rows.append(claim)
+        if claim.not_before is not None:
+            self._hold_back([claim])
 
     def _hold_back(self, early: list[Claim]) -> None:
         """Keep claims out of the stock until shortly before their moments; for the last bit the pool waits itself."""
@@ -195,6 +229,8 @@ class Bookkeeper:
         if holding is None or holding.claim.fence != fence:
             return
         del self.holdings[job_id]
+        if self.keys is not None:
+            self.keys.over(holding.claim)
         metrics.lost()
         self.stock.remove({job_id})
         log.warning("job.lease_lost", job_id=job_id, fence=fence)
@@ -214,7 +250,7 @@ class Bookkeeper:
             return
         holding.cancel_at = time.monotonic()
         if holding.attempt is None:
-            self._return(holding)   # the settle makes it cancelled
+            self.take_back(holding)   # the settle makes it cancelled
         else:
             holding.attempt.tell(Word.CANCEL)
 
@@ -233,10 +269,11 @@ class Bookkeeper:
             waits = holding.attempt is None or holding.attempt.request.handle is None
             if waits and not holding.returning and now - holding.since >= older_seconds:
                 queues.add(holding.claim.queue)
-                self._return(holding)
+                self.take_back(holding)
         return queues
 
-    def _return(self, holding: Holding) -> None:
+    def take_back(self, holding: Holding) -> None:
+        """Return a claim that has not begun."""
         holding.returning = True
         self.stock.remove({holding.claim.id})
         if holding.attempt is not None:
@@ -254,7 +291,7 @@ class Bookkeeper:
                 continue
             holding.attempt = None
             if self.draining or holding.cancel_at is not None:
-                self._return(holding)
+                self.take_back(holding)
             else:
                 self.stock.rows.appendleft(claim)
 
@@ -264,9 +301,13 @@ class Bookkeeper:
             holding = self.holdings.get(claim.id)
             if holding is not None and holding.claim.fence == claim.fence:
                 holding.attempt = None
-                self._return(holding)
+                self.take_back(holding)
         for queue in {claim.queue for claim in claims}:
             publishing.ring(queue)
+
+    def unsettled(self) -> bool:
+        """Return whether something is on its way that may still change what is ours, or a lock that is."""
+        return self.ledger.pending() or (self.keys is not None and self.keys.pending())
 
     def running(self) -> Iterator[JobRequest]:
         """Yield the requests in which something is still to be settled."""

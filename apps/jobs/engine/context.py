@@ -45,6 +45,9 @@ class Assignment(NamedTuple):
     place: int
     not_before: float | None = None
     """When its handler may begin, on the monotonic clock that the processes of a machine share."""
+    lock_token: int | None = None
+    lock_until: float | None = None
+    """When its lock could not be relied on any more unless it was renewed since, on `clock.elapsed`."""
 
 
 class Completion:
@@ -88,7 +91,7 @@ class AttemptContext:
         return cls(
             id=uuid.UUID(work.id), type=work.type, attempt=work.attempt, fence=work.fence,
             timeout_seconds=work.timeout_seconds, deadline=clock.now() + timedelta(seconds=work.timeout_seconds),
-            board=board, place=work.place, logger=_logger(work.type),
+            board=board, place=work.place, logger=_logger(work.type), lock_token=work.lock_token,
             _ends=clock.elapsed() + work.timeout_seconds,
         )
 

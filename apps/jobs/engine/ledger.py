@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
@@ -19,11 +19,13 @@ from apps.jobs.engine.identity import known_types
 from apps.jobs.engine.result import error_text
 from apps.jobs.engine.stock import Fetch
 from apps.jobs.lifecycle import AttemptOutcome
-from apps.jobs.transitions import fetch, presence, settle
+from apps.jobs.transitions import fetch, heads, presence, settle, token
 from apps.jobs.transitions.connection import connect
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.presence import Held, Start
 from apps.jobs.transitions.settle import Ending, Settled
+from apps.jobs.transitions.statement import Execute, Reply
+from apps.jobs.transitions.token import Note
 from core import clock
 from core.ids import uuid7
 
@@ -37,6 +39,7 @@ HELD_AGAIN_SECONDS = 0.1    # an ending whose row somebody holds is tried again
 # A queue's table has no statistics that stay true for long, and each statement here is a look into an index.
 PLANNER = "-c enable_seqscan=off -c enable_bitmapscan=off"
 
+Locks = tuple[Reply[set[tuple[str, int]]], Reply[heads.Ready]]
 log = structlog.get_logger(__name__)
 
 
@@ -50,9 +53,12 @@ class Batch:
     roll: bool
     queues: bool
     stopping: bool = False
+    notes: list[Note] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.endings or self.fetches or self.beat or self.roll or self.queues or self.stopping)
+        timed = self.beat or self.roll or self.queues or self.stopping
+        return bool(self.endings or self.fetches or timed or self.notes or self.keys)
 
 
 @dataclass(slots=True)
@@ -64,6 +70,9 @@ class Answer:
     lost: list[tuple[str, int]] = field(default_factory=list)
     cancelled: list[tuple[str, int]] = field(default_factory=list)
     queues: list[str] = field(default_factory=list)
+    noted: list[tuple[Note, bool]] = field(default_factory=list)
+    ready: Counter[str] = field(default_factory=Counter)
+    """Jobs that got the place of a lock's key, by queue."""
     replaced: bool = False
     """The worker was declared dead and has started anew: whatever it held is no longer its own."""
 
@@ -75,6 +84,9 @@ class Ledger:
         self.config, self.board = config, board
         self.endings: deque[Ending] = deque()
         self.fetches: deque[Fetch] = deque()
+        self.notes: deque[Note] = deque()
+        self.keys: deque[str] = deque()                 # of locks that were given back
+        self.guard_token: int | None = None             # of the lock that stands for this worker
         self.answers: deque[Answer] = deque()
         self._kick: SimpleQueue[None] = SimpleQueue()   # its put() is reentrant: a cold stop settles in a signal handler
         self._later: list[tuple[float, Ending]] = []
@@ -104,6 +116,16 @@ class Ledger:
         self.fetches.append(wanted)
         self._kick.put(None)
 
+    def note(self, note: Note) -> None:
+        """Write the token of a claim to its row; the answer says whether it stands there."""
+        self.notes.append(note)
+        self._kick.put(None)
+
+    def pass_on(self, key: str) -> None:
+        """Give the place of a lock's key to the next in line."""
+        self.keys.append(key)
+        self._kick.put(None)
+
     def announce_stop(self) -> None:
         self._announce_stop = True
         self._kick.put(None)
@@ -115,7 +137,7 @@ class Ledger:
 
     def pending(self) -> bool:
         """Return whether something is on its way that may still change what is ours."""
-        return bool(self.busy or self.endings or self._later or self.answers)
+        return bool(self.busy or self.endings or self._later or self.answers or self.notes or self.keys)
 
     # The database thread.
 
@@ -141,13 +163,13 @@ class Ledger:
                 self.answers.append(answer)
                 self.tell()
             self.busy = False
-            if self.closing and not (self.endings or self._later):
+            if self.closing and not (self.endings or self._later or self.keys):
                 self._end()
                 return
 
     def _wait(self) -> None:
         """Wait for work or for what is due. Under load gather a little more; when idle act at once."""
-        if not (self.endings or self.fetches or self._announce_stop or self.closing):
+        if not (self.endings or self.fetches or self.notes or self.keys or self._announce_stop or self.closing):
             due = min([self._beat_at, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
             try:
                 self._kick.get(timeout=max(0.0, due - time.monotonic()))
@@ -174,7 +196,12 @@ class Ledger:
             self._queues_at = now + QUEUES_SECONDS
         if now >= self._roll_at:
             self._roll_at = now + ROLL_SECONDS
-        return Batch(ready, fetches, beat=beat, roll=roll, queues=queues, stopping=announce)
+        batch = Batch(ready, fetches, beat=beat, roll=roll, queues=queues, stopping=announce)
+        while self.notes:
+            batch.notes.append(self.notes.popleft())
+        while self.keys:
+            batch.keys.add(self.keys.popleft())
+        return batch
 
     def _commit(self, batch: Batch) -> Answer:
         connection = self._connected()
@@ -185,6 +212,7 @@ class Ledger:
         with connection.pipeline():
             if batch.endings:
                 settled = settle.settle(execute, batch.endings, worker=worker, rescue_cap=self.config.rescue_cap)
+            locks = _send_of_locks(execute, batch)
             if batch.beat:
                 alive = presence.beat(
                     execute, worker=worker, lease_seconds=self.config.lease_seconds, queues=self._serves(),
@@ -199,6 +227,7 @@ class Ledger:
             fetched = [
                 (each, fetch.fetch(
                     execute, worker=worker, queue=each.line.queue, types=known_types(), limit=each.limit, after=each.after,
+                    token=self.guard_token,
                 ))
                 for each in batch.fetches
             ]
@@ -206,6 +235,8 @@ class Ledger:
         if batch.roll:
             self._roll_at = max(self._roll_at, time.monotonic() + ROLL_REST * (clock.elapsed() - asked_at))
         answer = Answer(queues=queues.get() if queues else [])
+        if locks:
+            _read_of_locks(batch, locks, answer)
         if settled:
             self._note_settled(batch.endings, settled.get(), answer)
         if roll and over:
@@ -326,6 +357,18 @@ class Ledger:
                 self._connection.close()
             except psycopg.Error as exc:
                 log.warning("ledger.failed", error=f"{type(exc).__name__}")
+
+
+def _send_of_locks(execute: Execute, batch: Batch) -> Locks | None:
+    if batch.notes or batch.keys:
+        return token.note(execute, batch.notes), heads.pass_on(execute, batch.keys)
+    return None
+
+
+def _read_of_locks(batch: Batch, locks: Locks, answer: Answer) -> None:
+    noted, passed_on = locks
+    stand, answer.ready = noted.get(), passed_on.get()
+    answer.noted = [(note, (note.id, note.fence) in stand) for note in batch.notes]
 
 
 def _about_a_value(exc: Exception) -> bool:

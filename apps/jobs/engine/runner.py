@@ -4,6 +4,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pydantic
 import structlog
@@ -19,6 +20,7 @@ from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.outcomes import Cancel, Discard, Retry, Snooze
 from apps.jobs.registry import JobType
 from apps.jobs.transitions.settle import Ending
+from core import clock
 
 log = structlog.get_logger(__name__)
 HEARD = logging.getLogger(__name__)
@@ -38,7 +40,9 @@ def run(work: Assignment, board: Board) -> Report:
         time.sleep(max(0.0, work.not_before - time.monotonic()))
     job_type = registry.get(work.type)
     context = AttemptContext.of(work, board)
-    bound = {"job_id": work.id, "type": work.type, "attempt": work.attempt, "fence": work.fence}
+    bound: dict[str, Any] = {"job_id": work.id, "type": work.type, "attempt": work.attempt, "fence": work.fence}
+    if work.lock_token is not None:
+        bound["lock_token"] = work.lock_token
     if work.request_id:
         bound["request_id"] = work.request_id
     since = time.perf_counter()
@@ -74,6 +78,8 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
     except (pydantic.ValidationError, InvalidPayload) as exc:
         return Report(_ending(work, AttemptOutcome.DISCARDED, error=described(exc)), exc)
     if not context.board.trusted():   # the last moment before the handler: a thawed process starts nothing stale
+        return Report(_ending(work, AttemptOutcome.RELEASED))
+    if work.lock_until is not None and clock.elapsed() >= work.lock_until:   # as above; whose renewal may be known to main only
         return Report(_ending(work, AttemptOutcome.RELEASED))
     return _returned(work, job_type, job_type.handler(context, payload))
 

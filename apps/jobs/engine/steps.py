@@ -58,6 +58,8 @@ class BookStep(bootsteps.StartStopStep):
                 queues=book.stock.lines, metrics_port=_serve_metrics(),
             )
             book.ledger.start(facts, lambda: book.hub.call_soon(book.take_answers))
+            if book.keys is not None:
+                book.keys.start()
             for number, companion in enumerate(c.app.latchwork_companions):
                 Thread(target=companion, args=(lambda: book.draining,), daemon=True, name=f"companion-{number}").start()
         self.timers = [c.hub.call_repeatedly(TICK_SECONDS, self.tick, book)]

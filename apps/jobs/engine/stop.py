@@ -63,7 +63,7 @@ def _turn(book: Bookkeeper, hub: Any, *, until: float) -> None:
     # In a closing pool maintain_pool does nothing, and a child that died would be waited for.
     reap = (lambda: None) if book.threads else book.pool._pool._join_exited_workers  # noqa: SLF001  contract test
     wake = hub.call_repeatedly(TURN_SECONDS, reap)
-    while (book.holdings or book.ledger.pending()) and time.monotonic() < until:
+    while (book.holdings or book.unsettled()) and time.monotonic() < until:
         try:
             next(loop)
         except StopIteration:
@@ -84,9 +84,11 @@ def close(book: Bookkeeper) -> None:
         book.give_back()
         for request in list(book.running()):
             request.stop()
-        if not book.ledger.pending():
+        if not book.unsettled():
             break
         time.sleep(0.01)
+    if book.keys is not None:
+        book.keys.close()
     book.ledger.close()
     if book.ledger.thread is not None:
         book.ledger.thread.join(max(0.1, until - time.monotonic()))

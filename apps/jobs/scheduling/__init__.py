@@ -1,7 +1,7 @@
 """What decides when: the dispatcher, who takes its place, and beat.
 
-A dispatcher has three duties, each with its own budget: it takes back what silent workers held, moves rows whose time
-has come, and rings for rows that nobody came for. Beat is the dispatcher of a fleet and signs life each second; when
+A dispatcher has four duties, each with its own budget: it takes back what silent workers held, moves rows whose time
+has come, rings for rows that nobody came for, and gives keys of locks a head where a race has left none. Beat is the dispatcher of a fleet and signs life each second; when
 that sign is older than three seconds, each worker's understudy does the duties until beat signs again.
 
 Trust: none is needed between dispatchers. Any number may run, because all their SQL skips what another one holds and

@@ -1,4 +1,4 @@
-"""The dispatcher: ended leases, due rows, queues that nobody drains.
+"""The dispatcher: ended leases, due rows, queues that nobody drains, keys of locks that have no head.
 
 What one duty asks travels in one pipeline, which is one transaction: a look at an idle database costs a round trip or
 two, and a duty that fails undoes no other. Between looks it listens: a job that is due before the next look announces itself when it is stored.
@@ -23,7 +23,7 @@ from apps.jobs.lifecycle import Status
 from apps.jobs.scheduling import chores
 from apps.jobs.scheduling.hold import RescueHold
 from apps.jobs.transitions import connection as connecting
-from apps.jobs.transitions import due, presence, rescue
+from apps.jobs.transitions import due, heads, presence, rescue
 from apps.jobs.transitions.statement import Cursor, Params, Reply
 
 LOST = json.dumps({
@@ -39,7 +39,7 @@ HAIR = 0.0003
 LEAD = 0.02
 PACE = 0.003   # between looks that move something: what became due meanwhile is not late yet
 # Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
-RESCUE_REST, NEGLECTED_REST = 4, 20
+RESCUE_REST, NEGLECTED_REST, SWEEP_REST = 4, 20, 4
 
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,8 @@ class Config:
     due_budget_seconds: float = 0.5
     sign_seconds: float = 1.0
     neglected_seconds: float = 1.0
+    sweep_seconds: float = 1.0
+    """How long a lock's key may have jobs in line and no head."""
     chores_seconds: float = 60.0
 
     @property
@@ -104,6 +106,8 @@ class Dispatcher:
             self._rest("rescue", RESCUE_REST * (self._clock() - now))
         if self._is_time("neglected", now, self.config.neglected_seconds):   # before others become ready, who are not yet
             self._ring_neglected()
+        if self._is_time("sweep", now, self.config.sweep_seconds):
+            self._sweep(ready)
         wait = self._move(ready)
         if self._is_time("sign", now, self.config.sign_seconds):   # alone: whoever holds that row holds up no job
             presence.sign(self._execute, name=self.config.duty, by=self.config.by)
@@ -214,6 +218,12 @@ class Dispatcher:
         except pg.QueryCanceled:   # idle workers look too
             log.warning("dispatcher.cannot_look", why="the queue's index is full of dead rows: does a transaction stay open?")
         self._rest("neglected", NEGLECTED_REST * (self._clock() - since))
+
+    def _sweep(self, ready: Counter[str]) -> None:
+        """Give the keys of locks that have lost their head another, in a transaction of its own."""
+        since = self._clock()
+        ready.update(heads.sweep(self._execute).get())
+        self._rest("sweep", SWEEP_REST * (self._clock() - since))
 
     def _move(self, ready: Counter[str]) -> float:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""

@@ -50,13 +50,13 @@ aenqueue = sync_to_async(enqueue)
 def place(type_name: str, payload: object, options: Options) -> Enqueued:
     """Store one job, and tell whether it is new."""
     job = _checked(type_name, payload, options)
-    if (options.unique_key, options.job_id, options.run_at) == (None, None, None) and not job.delay_seconds:
+    if (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds:
         with transaction.mark_for_rollback_on_error():
             insert.insert_ready(prepared_on_django(), job)
             ring_after_commit({job.queue: 1})
         return Enqueued(job.id, created=True)
     replacing = options.unique_key is not None and options.on_conflict == "replace"
-    if not replacing and _store_alike(job, ids=[job.id], payloads=[job.payload]):
+    if not replacing and job.lock_key is None and _store_alike(job, ids=[job.id], payloads=[job.payload]):
         return Enqueued(job.id, created=True)
     return _place([job], [options])[0]
 
@@ -64,7 +64,9 @@ def place(type_name: str, payload: object, options: Options) -> Enqueued:
 def enqueue_many(type_name: str, payloads: Iterable[object], **options: Any) -> list[uuid.UUID]:
     """Store many jobs of one type by few statements and ring once; all or none."""
     shared, given = Options(**options), list(payloads)
-    if given and shared.unique_key is None and shared.job_id is None:
+    known = registry.find(type_name)
+    alike = shared.unique_key is None and shared.job_id is None and (known is None or known.lock is None)
+    if given and alike:
         with suppress(InvalidJob):   # raised below, with all problems and the numbers of their payloads
             job = _checked(type_name, given[0], shared)
             check = registry.get(type_name).check
@@ -157,6 +159,7 @@ def _checked(type_name: str, payload: object, options: Options) -> NewJob:
         unique_key=options.unique_key,
         tags=list(options.tags),
         request_id=options.request_id,
+        lock_key=job_type.lock_key(text),
     )
 
 

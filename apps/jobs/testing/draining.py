@@ -17,11 +17,12 @@ from apps.jobs.engine.board import Board
 from apps.jobs.engine.context import Assignment
 from apps.jobs.lifecycle import DUE, AttemptOutcome, Status
 from apps.jobs.outcomes import JSON
-from apps.jobs.transitions import due, fetch, presence, retry, settle
+from apps.jobs.transitions import due, fetch, heads, presence, retry, settle, token
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.statement import on_django
 from core import clock
 from core.ids import uuid7
+from locks import Locks, open_store
 
 LEASE = timedelta(hours=1)   # nobody else rescues from a debugger's breakpoint
 
@@ -62,6 +63,7 @@ def drain(
 class _Worker:
     id: uuid.UUID = field(default_factory=uuid7)
     board: Board = field(default_factory=Board)
+    locks: Locks = field(default_factory=lambda: Locks(open_store("memory:"), background=False))
     types: dict[str, int] = field(default_factory=lambda: {
         job_type.name: job_type.payload_version for job_type in registry.all_types()
     })
@@ -81,16 +83,23 @@ class _Worker:
 
     def run(self, claim: Claim) -> Ran:
         place = self.board.take()
+        lease = self.locks.try_acquire(claim.lock_key, lease=LEASE) if claim.lock_key is not None else None
+        if lease is not None:
+            token.note(on_django(), [token.Note(claim.id, claim.fence, lease.token)]).get()
         try:
             work = Assignment(
                 id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,
                 payload=claim.payload, timeout_seconds=claim.timeout_seconds, request_id=claim.request_id, place=place,
+                lock_token=lease.token if lease is not None else None,
             )
             with _survived():
                 report = runner.run(work, self.board)
         finally:
             self.board.give(place)
         settle.settle(on_django(), [report.ending], worker=self.id, rescue_cap=config().rescue_cap).get()
+        if lease is not None:
+            lease.release()
+            heads.passed_on(on_django(), [claim.lock_key])
         job = selectors.job(uuid.UUID(claim.id))
         return Ran(
             id=job.id, type=job.type, attempt=claim.attempt, outcome=report.ending.outcome, status=Status(job.status),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.jobs.lifecycle import UNFINISHED, WAITING, Status
+from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
 
 
@@ -26,17 +27,18 @@ WITH asked AS (
     error = CASE WHEN j.status IN ({quoted(*WAITING)}) THEN %(error)s::jsonb ELSE j.error END
   FROM (SELECT id FROM job WHERE id = ANY(%(ids)s::uuid[]) AND status IN ({quoted(*UNFINISHED)})
         ORDER BY id FOR NO KEY UPDATE) found
-  WHERE j.id = found.id RETURNING j.id, j.type, j.queue, j.status),
+  WHERE j.id = found.id RETURNING j.id, j.type, j.queue, j.status, j.lock_key, j.behind),
 counted AS (
   SELECT type, queue, 'cancelled' AS event, 0::float8 AS seconds FROM asked WHERE status = '{Status.CANCELLED.value}'),
 {TALLY}
-SELECT id, status = '{Status.CANCELLED.value}' FROM asked"""
+SELECT id, status = '{Status.CANCELLED.value}', CASE WHEN NOT behind THEN lock_key END FROM asked"""
 
 
 def cancel(execute: Execute, *, ids: list[uuid.UUID], error: str) -> Reply[list[Cancelled]]:
     """Cancel unfinished jobs; those that are missing in the reply were finished or do not exist."""
-    return Reply(execute(_CANCEL, {"ids": ids, "error": error, "tally": uuid.uuid4()}), _read)
 
+    def read(rows: list[Any]) -> list[Cancelled]:
+        passed_on(execute, (key for _, ended, key in rows if ended))
+        return [Cancelled(*row[:2]) for row in rows]
 
-def _read(rows: list[Any]) -> list[Cancelled]:
-    return [Cancelled(*row) for row in rows]
+    return Reply(execute(_CANCEL, {"ids": ids, "error": error, "tally": uuid.uuid4()}), read)

@@ -38,6 +38,9 @@ class Claim(NamedTuple):
     request_id: str
     not_before: float | None = None
     """For a row that was claimed shortly before its moment: that moment, on this process's monotonic clock."""
+    lock_key: str | None = None
+    lock_token: int | None = None
+    """Of the lock that the attempt will run under: its own, or the one that stands for the worker."""
 
     @property
     def position(self) -> Position:
@@ -50,7 +53,7 @@ class Claim(NamedTuple):
 _FETCH = """
 WITH next AS MATERIALIZED (
   SELECT id FROM job
-  WHERE status = 'queued' AND queue = %(queue)s
+  WHERE status = 'queued' AND queue = %(queue)s AND NOT behind
     AND (priority, run_at, id) > (%(priority)s::smallint, %(run_at)s::timestamptz, %(id)s::uuid)
     AND type || '@' || payload_version = ANY(%(types)s::text[])
     AND cancel_requested_at IS NULL
@@ -58,24 +61,29 @@ WITH next AS MATERIALIZED (
     AND EXISTS (SELECT FROM job_worker WHERE id = %(worker)s AND ended_at IS NULL)
   ORDER BY priority, run_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE job j SET status = 'running', attempt = attempt + 1, fence = nextval('job_fence'), worker_id = %(worker)s,
-  started_at = greatest(clock_timestamp(), run_at), progress = NULL
+  started_at = greatest(clock_timestamp(), run_at), progress = NULL, lock_token = %(token)s::bigint
 FROM next WHERE j.id = next.id
 RETURNING j.id::text, j.fence, j.attempt, j.failures, j.rescues, j.max_attempts, j.type, j.payload::text, j.queue,
   j.priority, j.run_at, j.timeout_seconds, j.request_id,
   CASE WHEN j.run_at > clock_timestamp() AND j.run_at < clock_timestamp() + interval '1 min'
-    THEN extract(epoch FROM j.run_at - clock_timestamp())::float8 END"""
+    THEN extract(epoch FROM j.run_at - clock_timestamp())::float8 END,
+  j.lock_key, j.lock_token"""
 
 
 _ORDER = attrgetter("priority", "run_at", "id")
 
 
 def fetch(
-    execute: Execute, *, worker: uuid.UUID, queue: str, types: list[str], limit: int, after: Position = HEAD,
+    execute: Execute, *, worker: uuid.UUID, queue: str, types: list[str], limit: int, after: Position = HEAD, token: int | None = None,
 ) -> Reply[list[Claim]]:
-    """Claim up to `limit` rows behind `after`; `types` are names with versions, as `email.send@1`."""
+    """Claim up to `limit` rows behind `after`; `types` are names with versions, as `email.send@1`.
+
+    `token` is that of the lock which stands for the worker, if one does; it is kept with each attempt.
+    """
     params = {
         "worker": worker, "queue": queue, "types": types, "limit": limit,
         "priority": after.priority, "run_at": after.run_at, "id": after.id,
+        "token": token,
     }
     return Reply(execute(_FETCH, params), _in_order)
 

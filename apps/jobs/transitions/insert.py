@@ -4,7 +4,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.statement import Execute, Reply
 
 
@@ -27,34 +29,36 @@ class NewJob:
     request_id: str
     cron_id: int | None = None
     scheduled_for: datetime | None = None
+    lock_key: str | None = None
 
 
 # run_at differs from row to row, so that a fetch can go on between two rows of one statement.
 _INSERT = """
 INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
-  created_at, unique_key, tags, payload, payload_version, request_id, cron_id, scheduled_for)
+  created_at, unique_key, tags, payload, payload_version, request_id, cron_id, scheduled_for{more})
 SELECT v.id, v.type, v.queue, v.priority, CASE WHEN v.due > clock_timestamp() THEN 'scheduled' ELSE 'queued' END,
   0, v.max_attempts, 0, 0, v.timeout_seconds, v.due, clock_timestamp(), v.unique_key, v.tags, v.payload,
-  v.payload_version, v.request_id, v.cron_id, v.scheduled_for
+  v.payload_version, v.request_id, v.cron_id, v.scheduled_for{values}
 FROM (
   SELECT u.*, coalesce(u.run_at, clock_timestamp() + u.delay * interval '1 s') AS due
   FROM ({rows}) u ORDER BY u.number OFFSET 0) v
 ON CONFLICT DO NOTHING
 RETURNING id, CASE WHEN status = 'scheduled' THEN extract(epoch FROM run_at - clock_timestamp())::float8 END AS seconds"""
 
-_INSERT_ANY = _INSERT.format(rows="""
+_INSERT_ANY = _INSERT.format(more=", lock_key, behind", values=", v.lock_key, v.lock_key IS NOT NULL", rows="""
   SELECT id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
-    ARRAY(SELECT jsonb_array_elements_text(a.tags)) AS tags, request_id, cron_id, scheduled_for, number
+    ARRAY(SELECT jsonb_array_elements_text(a.tags)) AS tags, request_id, cron_id, scheduled_for, lock_key, number
   FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
     %(max_attempts)s::int[], %(timeouts)s::float8[], %(payloads)s::jsonb[], %(versions)s::smallint[],
     %(delays)s::float8[], %(run_ats)s::timestamptz[], %(unique_keys)s::text[], %(tags)s::jsonb[],
-    %(request_ids)s::text[], %(cron_ids)s::bigint[], %(scheduled_fors)s::timestamptz[]) WITH ORDINALITY
+    %(request_ids)s::text[], %(cron_ids)s::bigint[], %(scheduled_fors)s::timestamptz[],
+    %(lock_keys)s::text[]) WITH ORDINALITY
   AS a(id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
-    tags, request_id, cron_id, scheduled_for, number)""")
+    tags, request_id, cron_id, scheduled_for, lock_key, number)""")
 
 # Ids and payloads come as two texts: to build and to read arrays of thousands of values costs more than the rows.
 _INSERT_ALIKE = f"""
-WITH new AS ({_INSERT.format(rows='''
+WITH new AS ({_INSERT.format(more='', values='', rows='''
   SELECT a.id, %(type)s::text AS type, %(queue)s::text AS queue, %(priority)s::smallint AS priority,
     %(max_attempts)s::int AS max_attempts, %(timeout)s::float8 AS timeout_seconds, a.payload,
     %(version)s::smallint AS payload_version, %(delay)s::float8 AS delay, %(run_at)s::timestamptz AS run_at,
@@ -86,7 +90,7 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
     """Insert rows; the reply says of each in how many seconds it is due (None: it is ready).
 
     A missing one met an unfinished job of its `unique_key`, or is stored already. `tags` are the jobs' tags as JSON
-    text, in their order.
+    text, in their order. A job with a lock comes in behind the others of its key, and is made the head where there is none.
     """
     columns = {
         "ids": [job.id for job in jobs],
@@ -104,8 +108,14 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
         "request_ids": [job.request_id for job in jobs],
         "cron_ids": [job.cron_id for job in jobs],
         "scheduled_fors": [job.scheduled_for for job in jobs],
+        "lock_keys": [job.lock_key for job in jobs],
     }
-    return Reply(execute(_INSERT_ANY, columns), dict)
+
+    def inserted(rows: list[Any]) -> dict[uuid.UUID, float | None]:
+        passed_on(execute, (job.lock_key for job in jobs))
+        return dict(rows)
+
+    return Reply(execute(_INSERT_ANY, columns), inserted)
 
 
 def insert_ready(execute: Execute, job: NewJob) -> None:
@@ -127,7 +137,7 @@ class Stored:
 
 
 def insert_alike(execute: Execute, job: NewJob, *, ids: Sequence[uuid.UUID], payloads: Sequence[str]) -> Reply[Stored]:
-    """Insert rows that differ from `job` in id and payload alone; a row that `insert` would leave out is left out."""
+    """Insert rows that differ from `job` in id and payload alone, without a lock; what `insert` would leave out is left out."""
     params = {
         "type": job.type,
         "queue": job.queue,

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.jobs.lifecycle import FINISHED
+from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.settle import NEXT
 from apps.jobs.transitions.statement import TALLY, Execute, Reply, quoted
 
@@ -51,16 +52,16 @@ moved AS (
     worker_id = NULL, error = %(error)s::jsonb,
     finished_at = CASE WHEN {NEXT.format(outcome="'worker_lost'", delay="0")} IN ({quoted(*FINISHED)})
       THEN clock_timestamp() END
-  FROM lost WHERE j.id = lost.id RETURNING j.id, j.queue, j.type, j.status),
+  FROM lost WHERE j.id = lost.id RETURNING j.id, j.queue, j.type, j.status, j.lock_key),
 kept AS (
-  INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)
-  SELECT id, attempt, fence, worker_id, 'worker_lost', %(error)s::jsonb, started_at, clock_timestamp() FROM lost
+  INSERT INTO job_attempt (job_id, number, fence, worker_id, lock_token, outcome, error, started_at, finished_at)
+  SELECT id, attempt, fence, worker_id, lock_token, 'worker_lost', %(error)s::jsonb, started_at, clock_timestamp() FROM lost
   ON CONFLICT DO NOTHING),
 counted AS (
   SELECT type, queue, CASE WHEN status IN ({quoted(*FINISHED)}) THEN status ELSE 'worker_lost' END AS event,
     0::float8 AS seconds FROM moved),
 {TALLY}
-SELECT id, queue, status FROM moved"""
+SELECT id, queue, status, lock_key FROM moved"""
 
 
 def end_silent_workers(execute: Execute, *, until: datetime) -> Reply[list[uuid.UUID]]:
@@ -69,10 +70,11 @@ def end_silent_workers(execute: Execute, *, until: datetime) -> Reply[list[uuid.
 
 
 def rescue(execute: Execute, *, rescue_cap: int, limit: int, error: str) -> Reply[list[Rescued]]:
-    """Return the running jobs of ended workers to their queues, or to where their budget leads."""
+    """Return the running jobs of ended workers to their queues, or to where their budget leads: there they keep no lock's place."""
     params = {"rescue_cap": rescue_cap, "limit": limit, "error": error, "tally": uuid.uuid4()}
-    return Reply(execute(_RESCUE, params), _read)
 
+    def read(rows: list[Any]) -> list[Rescued]:
+        passed_on(execute, (key for _, _, status, key in rows if status in FINISHED))
+        return [Rescued(*row[:3]) for row in rows]
 
-def _read(rows: list[Any]) -> list[Rescued]:
-    return [Rescued(*row) for row in rows]
+    return Reply(execute(_RESCUE, params), read)

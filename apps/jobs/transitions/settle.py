@@ -48,9 +48,13 @@ CASE WHEN {outcome} = 'completed' THEN 'completed'
      WHEN {outcome} = 'worker_lost' AND j.rescues >= %(rescue_cap)s THEN 'dead_letter'
      WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
      WHEN {outcome} IN ('failed', 'timed_out') THEN 'retrying'
-     WHEN {outcome} = 'snoozed' THEN 'scheduled'
+     WHEN {outcome} = 'lock_busy' AND EXISTS (
+       SELECT FROM job o WHERE o.lock_key = j.lock_key AND NOT o.behind AND o.finished_at IS NULL AND o.id <> j.id) THEN 'queued'
+     WHEN {outcome} IN ('snoozed', 'lock_busy') THEN 'scheduled'
      ELSE 'queued' END"""
-"""Where an ending leads. A running job that is to be cancelled never goes back to any queue."""
+"""Where an ending leads. A running job that is to be cancelled never goes back to any queue.
+
+One that did not get its lock, because another job of ours is the head too, stands back in line behind that."""
 
 # A job is found by its id: the planner, who thinks that next to none is running, would else read all that are, and all
 # that were since the last vacuum; hence the status as an expression, which no index answers. For the same reason nothing
@@ -63,26 +67,29 @@ WITH v AS MATERIALIZED (
     %(results)s::jsonb[], %(errors)s::jsonb[], %(delays)s::float8[], %(untils)s::timestamptz[], %(seconds)s::float8[])
   WITH ORDINALITY AS v(id, fence, outcome, result, error, delay, until, seconds, number) ORDER BY id, fence, number),
 e AS MATERIALIZED (
-  SELECT v.*, j.type, j.queue, j.attempt, j.started_at, j.worker_id, {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
+  SELECT v.*, j.type, j.queue, j.attempt, j.started_at, j.worker_id, j.lock_token,
+    {NEXT.format(outcome='v.outcome', delay='v.delay')} AS next
   FROM v JOIN job j ON j.id = v.id AND j.fence = v.fence AND {_RUNNING}
   ORDER BY v.id FOR NO KEY UPDATE OF j SKIP LOCKED),
 won AS (
   UPDATE job j SET status = e.next,
-    attempt = j.attempt - (e.outcome = 'released')::int,
+    attempt = j.attempt - (e.outcome IN ('released', 'lock_busy'))::int,
     failures = j.failures + (e.outcome IN ('failed', 'timed_out'))::int,
     rescues = j.rescues + (e.outcome = 'worker_lost')::int,
     worker_id = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN j.worker_id END,
-    started_at = CASE WHEN e.outcome <> 'released' THEN j.started_at END,
+    started_at = CASE WHEN e.outcome NOT IN ('released', 'lock_busy') THEN j.started_at END,
     result = CASE WHEN e.next = 'completed' THEN e.result END,
     error = CASE WHEN e.next <> 'completed' THEN coalesce(e.error, j.error) END,
     run_at = CASE WHEN e.next IN ('retrying', 'scheduled')
       THEN coalesce(e.until, clock_timestamp() + e.delay * interval '1 s') ELSE j.run_at END,
-    finished_at = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN clock_timestamp() END
+    finished_at = CASE WHEN e.next IN ({quoted(*FINISHED)}) THEN clock_timestamp() END,
+    behind = j.lock_key IS NOT NULL AND (
+      (e.next IN ('retrying', 'scheduled') AND e.outcome <> 'lock_busy') OR (e.next = 'queued' AND e.outcome = 'lock_busy'))
   FROM e WHERE j.id = e.id RETURNING e.*),
 kept AS (
-  INSERT INTO job_attempt (job_id, number, fence, worker_id, outcome, error, started_at, finished_at)
-  SELECT id, attempt, fence, worker_id, outcome, error, started_at, clock_timestamp()
-  FROM won WHERE outcome NOT IN ('completed', 'released')
+  INSERT INTO job_attempt (job_id, number, fence, worker_id, lock_token, outcome, error, started_at, finished_at)
+  SELECT id, attempt, fence, worker_id, lock_token, outcome, error, started_at, clock_timestamp()
+  FROM won WHERE outcome NOT IN ('completed', 'released', 'lock_busy')
   ON CONFLICT DO NOTHING),
 counted AS (
   SELECT type, queue, CASE WHEN next IN ({quoted(*FINISHED)}) THEN next ELSE outcome END AS event, seconds

@@ -25,6 +25,7 @@ def _address(name: str, embedded: str) -> str:
 DATABASE_URL = _address("DATABASE_URL", "database_url")
 BROKER_URL = _address("BROKER_URL", "broker_url")
 CACHE_URL = _address("CACHE_URL", "cache_url")
+LOCKS_URL = _address("LOCKS_URL", "locks_url")   # none: the locks stand in the database of the jobs
 
 
 def database(url: str) -> dict[str, Any]:
@@ -203,6 +204,7 @@ JOB_MODULES = ENV.words("JOB_MODULES")
 JOBS = Config(
     lease_seconds=ENV.JOBS_LEASE_SECONDS,
     tickets=ENV.JOBS_TICKETS,
+    guard=ENV.JOBS_GUARD or ("worker" if LOCKS_URL.startswith("cassandra") else "none"),
     stop_grace_seconds=ENV.JOBS_STOP_GRACE_SECONDS,
     retention=timedelta(days=ENV.JOBS_RETENTION_DAYS),
     metrics_port=ENV.JOBS_METRICS_PORT,

@@ -18,6 +18,7 @@ from core.sealing import keys
 ROOT = Path(__file__).resolve().parents[3]
 BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
 DATABASES = ("postgresql", "postgres")
+LOCKS = (*DATABASES, "cassandra")
 CACHES = ("redis", "rediss")
 PREFIX = "JOBS_"   # ours alone: an unknown one is a misspelling
 
@@ -97,6 +98,7 @@ class Environment(BaseModel):
     DATABASE_URL: Annotated[str, _url(*DATABASES)] = ""
     BROKER_URL: Annotated[str, _url(*BROKERS)] = ""
     CACHE_URL: Annotated[str, _url(*CACHES)] = ""
+    LOCKS_URL: Annotated[str, _url(*LOCKS)] = ""
     SECRET_KEY: str = ""
     SEAL_KEYS: Annotated[str, AfterValidator(_seal_keys)] = ""
     ALLOWED_HOSTS: Annotated[str, AfterValidator(_words)] = ""
@@ -113,6 +115,7 @@ class Environment(BaseModel):
     METRICS_TOKEN: str = ""
     FLOWER_URL: Annotated[str, _url("http", "https")] = ""
     JOBS_LEASE_SECONDS: float = Field(30.0, ge=1, le=3600)
+    JOBS_GUARD: Literal["none", "worker", "job"] | None = None
     JOBS_TICKETS: int = Field(20, ge=1, le=1000)
     JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
     JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)

@@ -10,9 +10,10 @@
 from django.contrib import admin
 
 from core.admin.audit import AuditAdmin
+from core.admin.locks import LockAdmin
 from core.admin.tokens import TokenAdmin
 
-__all__ = ["AuditAdmin", "TokenAdmin"]
+__all__ = ["AuditAdmin", "LockAdmin", "TokenAdmin"]
 
 admin.site.site_header = "Latchwork"
 admin.site.site_title = "Latchwork"

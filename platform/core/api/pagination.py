@@ -59,6 +59,24 @@ def of_list(items: Iterable[ItemT], *, query: PageQuery, key: Callable[[ItemT], 
     return Page(items=page, cursor=_encode([key(page[-1])]) if len(found) > query.limit else None)
 
 
+def after_name(query: PageQuery) -> str:
+    """Return the name after which a list by names goes on, for what keeps its order elsewhere; "" at the beginning."""
+    if query.cursor is None:
+        return ""
+    try:
+        found = json.loads(_decode(query.cursor, 1)[0])
+    except ValueError as exc:
+        raise _foreign() from exc
+    if not isinstance(found, str) or "\0" in found:
+        raise _foreign()
+    return found
+
+
+def of_names(items: Sequence[ItemT], *, following: str) -> Page[ItemT]:
+    """Return a page of such a list; `following` is the name to go on after, "" at the end. It may be any text."""
+    return Page(items=items, cursor=_encode([json.dumps(following)]) if following else None)
+
+
 def answer(page: Page[Any], *, request: Request, items: list[Any]) -> Response:
     """Return the list's shape, with the same addresses in RFC 8288 `Link`."""
     here = request.build_absolute_uri()

@@ -16,6 +16,7 @@ class Addresses:
     database_url: str
     broker_url: str
     cache_url: str
+    locks_url: str = ""   # none: the locks stand in the database
 
 
 def read(data_dir: Path) -> Addresses | None:

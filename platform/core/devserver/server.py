@@ -32,7 +32,8 @@ class Server(abc.ABC):
     Call `start()` from the main thread: the server dies with the thread that started it.
     """
 
-    name: ClassVar[str]               # the folder and the log are called so
+    name: str                         # the folder and the log are called so
+    host: str = ports.HOST
     title: ClassVar[str]
     program: ClassVar[str]            # what the process calls itself, to know a leftover
     die_on: ClassVar[int]             # what the kernel sends it when we die
@@ -88,7 +89,7 @@ class Server(abc.ABC):
             self.settle()
             return True
         if self.poll() is not None:
-            if self._attempts == ATTEMPTS or ports.is_free(self.port):
+            if self._attempts == ATTEMPTS or ports.is_free(self.port, host=self.host):
                 raise StoreError(self.title, f"ended with status {self.poll()} while starting", self._tail())
             self._attempts, self.port = self._attempts + 1, 0
             self._execute()
@@ -156,6 +157,11 @@ class Server(abc.ABC):
     def running(self) -> bool:
         """Tell whether its process lives; a frozen one does."""
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def frozen(self) -> bool:
+        """Tell whether it is stalled and not resumed yet."""
+        return bool(self._frozen)
 
     def leftover(self) -> psutil.Process | None:
         """Return a process that works in our folder and is not ours."""

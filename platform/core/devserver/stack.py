@@ -100,6 +100,10 @@ class Stack:
     def provision(self) -> Program:
         return self._program("migrate", self._python("manage.py", "provision"))
 
+    def lock_tables(self) -> Program:
+        """Return what makes the tables of the locks in a store that is not the database: one node, one replica."""
+        return self._program("locks", self._python("manage.py", "locks_schema", "--replicas=1"))
+
     def smoke(self, *, with_mail: bool) -> Program:
         """Return a short real workload; its mail stays on this machine, or is none."""
         mail = () if self.mail_port is None or not with_mail else (f"--mail={READER}",)

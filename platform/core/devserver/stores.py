@@ -13,12 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 from core.devserver import addresses, folder
 from core.devserver.addresses import Addresses
+from core.devserver.cassandra.node import Cassandra
+from core.devserver.cassandra.programs import Programs
 from core.devserver.postgres import Postgres
 from core.devserver.server import Server
 from core.devserver.valkey import Valkey
 from core.errors import PlatformError
 
 LOCK = "up.lock"
+LOCKS_KEYSPACE = "latchwork_locks"
 
 
 class AlreadyRunning(PlatformError):
@@ -36,6 +39,8 @@ class Given:
     database_url: str = ""
     broker_url: str = ""
     cache_url: str = ""
+    locks_url: str = ""
+    """Unlike the others: an empty one asks for no store, the locks stand in the database then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,12 +49,16 @@ class Stores:
 
     data_dir: Path
     given: Given
+    cassandra: Programs | None = None
+    """What a node for the locks is started with, if there shall be one."""
     servers: list[Server] = field(init=False)
 
     def __post_init__(self) -> None:
         postgres = [] if self.given.database_url else [Postgres(data_dir=self.data_dir)]
         valkey = [Valkey(data_dir=self.data_dir)] if self._needs_valkey() else []
-        self.servers = [*valkey, *postgres]   # the quick one first: it gets ready while the other makes its folder
+        cassandra = [Cassandra(data_dir=self.data_dir, programs=self.cassandra)] if self.cassandra else []
+        # The slow one first, then the quick one: it gets ready while the other makes its folder.
+        self.servers = [*cassandra, *valkey, *postgres]
 
     def start(self, *, meanwhile: Callable[[], None]) -> Addresses:
         """Start all at once, wait until they answer, and write down where they listen."""
@@ -63,15 +72,18 @@ class Stores:
         return found
 
     def addresses(self) -> Addresses:
-        """Return all three addresses, those that were given among them."""
+        """Return all addresses, those that were given among them."""
         urls = {"database_url": self.given.database_url, "broker_url": self.given.broker_url}
         urls["cache_url"] = self.given.cache_url or beside(self.given.broker_url)
+        urls["locks_url"] = self.given.locks_url
         for server in self.servers:
             if isinstance(server, Postgres):
                 urls["database_url"] = server.url()
             elif isinstance(server, Valkey):
                 urls["broker_url"] = urls["broker_url"] or server.url(0)
                 urls["cache_url"] = urls["cache_url"] or server.url(1)
+            elif isinstance(server, Cassandra):
+                urls["locks_url"] = f"cassandra://{server.contact_point}/{LOCKS_KEYSPACE}"
         return Addresses(**urls)
 
     def stop(self) -> None:

@@ -40,7 +40,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
     """Return a reader of whole numbers within bounds."""
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not least <= int(text) <= most:
+        if not re.fullmatch(r"\d{1,19}", text, re.ASCII) or not least <= int(text) <= most:
             raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
@@ -54,3 +54,10 @@ def document(text: str) -> Any:
         return json.loads(given)
     except (ValueError, RecursionError) as exc:
         raise ArgumentTypeError(f"is not JSON: {exc}") from None
+
+
+def said(text: str) -> str:
+    """Read something that a person says, a reason."""
+    if not text.strip() or "\0" in text:
+        raise ArgumentTypeError("says nothing: write a few words")
+    return text.strip()

@@ -28,6 +28,10 @@ class Check:
 
     name: str
     ask: Callable[[], None]
+    needed: bool = True
+    """Whether this process is of no use without it."""
+    about: Callable[[], str] | None = None
+    """Which kind of it this installation has."""
     _thread: threading.Thread | None = None
     _problem: str = "not asked yet"
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -66,9 +70,11 @@ class NotReady(Exception):
 _checks: dict[str, Check] = {}
 
 
-def register(name: str, ask: Callable[[], None]) -> None:
-    """Add a dependency to `/readyz`."""
-    _checks[name] = Check(name, ask)
+def register(
+    name: str, ask: Callable[[], None], *, needed: bool = True, about: Callable[[], str] | None = None,
+) -> None:
+    """Add a dependency to `/readyz`. One that is not `needed` is named there, and makes nobody unready."""
+    _checks[name] = Check(name, ask, needed=needed, about=about)
 
 
 @require_safe
@@ -81,16 +87,19 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer whether each dependency can be used now: 200, or 503 when one cannot."""
+    """Answer whether each dependency can be used now: 200, or 503 when a needed one cannot."""
     deadline = time.monotonic() + SECONDS
     for check in _checks.values():
         check.begin()
     problems = {name: check.end(deadline=deadline) for name, check in _checks.items()}
     checks = {
-        name: {"status": "unusable", "detail": problem} if problem else {"status": "ok"}
-        for name, problem in problems.items()
+        name: {
+            **({"store": check.about()} if check.about else {}),
+            **({"status": "unusable", "detail": problem} if (problem := problems[name]) else {"status": "ok"}),
+        }
+        for name, check in _checks.items()
     }
-    ready = not any(problems.values())
+    ready = not any(problems[name] for name, check in _checks.items() if check.needed)
     return JsonResponse({"status": "ready" if ready else "unready", "checks": checks}, status=200 if ready else 503)
 
 

@@ -62,6 +62,7 @@ def configure(*, level: str, form: str) -> dict[str, Any]:
             "celery": {"propagate": True},
             "multiprocessing": {"handlers": ["stderr"], "propagate": False},   # billiard's, which cuts it off from the root
             "celery.worker.strategy": {"level": "WARNING"},   # each job has one line of ours, job.settled
+            "cassandra": {"level": "WARNING"},   # its driver tells of each connection, beside the answer of a command
             TRACING: {"level": "ERROR"},                                # and its traceback when its handler raised
         },
     }

@@ -1,10 +1,13 @@
 import pytest
 
 from core.devserver import addresses
+from core.devserver.cassandra.node import Cassandra
+from core.devserver.cassandra.programs import Programs
 from core.devserver.postgres import Postgres
 from core.devserver.stores import AlreadyRunning, Given, Stores, beside, held
 from core.devserver.valkey import Valkey
 
+EVERYTHING = {"database_url": "postgresql://u@db/x", "broker_url": "redis://b/3", "locks_url": "postgresql://locks"}
 DATABASE, BROKER, CACHE = "postgresql://u@db/x", "redis://broker:6379/3", "redis://cache:6379/0"
 
 
@@ -59,6 +62,23 @@ def test_what_was_given_is_passed_on(tmp_path):
     found = stores.start(meanwhile=lambda: None)
 
     assert (DATABASE, BROKER, "redis://broker:6379/4") == (found.database_url, found.broker_url, found.cache_url)
+
+
+def test_a_node_for_the_locks_is_started_when_there_shall_be_one(tmp_path):
+    programs = Programs(java=tmp_path / "java", jars=(), folder=tmp_path)
+    stores = Stores(data_dir=tmp_path, given=Given(), cassandra=programs)
+    node = next(server for server in stores.servers if isinstance(server, Cassandra))
+    node.port = 9042
+
+    assert {Cassandra, Postgres, Valkey} == {type(server) for server in stores.servers}
+    assert "cassandra://127.0.0.1:9042/latchwork_locks" == node_address(stores)
+    assert "postgresql://locks" == Stores(data_dir=tmp_path, given=Given(**EVERYTHING)).addresses().locks_url
+
+
+def node_address(stores):
+    """Return where the locks are, without the other servers, which do not run."""
+    stores.servers = [server for server in stores.servers if isinstance(server, Cassandra)]
+    return stores.addresses().locks_url
 
 
 def test_one_runner_holds_the_data_folder(tmp_path):

@@ -25,7 +25,7 @@ def test_a_whole_house_is_ready(client):
     response = client.get("/readyz")
 
     assert response.status_code == 200
-    assert states(response) == {"database": "ok", "broker": "ok", "cache": "ok", "migrations": "ok"}
+    assert states(response) == {"database": "ok", "broker": "ok", "cache": "ok", "migrations": "ok", "locks": "ok"}
 
 
 def test_alive_asks_nobody(client, django_assert_num_queries, valkey):
@@ -44,7 +44,7 @@ def test_a_store_that_is_away_is_named(client, valkey, fault):
     response = client.get("/readyz")
 
     assert response.status_code == 503
-    assert states(response) == {"database": "ok", "broker": "unusable", "cache": "unusable", "migrations": "ok"}
+    assert states(response) == {"database": "ok", "broker": "unusable", "cache": "unusable", "migrations": "ok", "locks": "ok"}
 
 
 def test_a_database_that_is_frozen_is_named_in_time_and_then_found_again(client, postgres):

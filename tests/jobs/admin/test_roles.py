@@ -16,6 +16,7 @@ from core.api import tokens
 from core.api.models import ApiToken
 from core.api.roles import Role
 from core.audit.models import AuditEntry
+from core.locking.models import key_of
 from tests.jobs.admin.pressing import ask, press
 from tests.support import factories
 from tests.support.people import logged_in, person
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.django_db
 LOOKS = {
     "jobs_job": "viewer", "jobs_jobattempt": "viewer", "jobs_stalewrite": "viewer", "jobs_queue": "viewer",
     "jobs_worker": "viewer", "jobs_artifact": "viewer", "jobs_bulk": "viewer", "core_apitoken": "admin",
-    "core_auditentry": "admin",
+    "core_auditentry": "admin", "core_lock": "viewer",
 }   # fmt: skip
 ACTS = {
     ("jobs_job", "retry"): "operator", ("jobs_job", "cancel"): "operator", ("jobs_job", "run"): "operator",
     ("jobs_job", "discard"): "admin", ("jobs_queue", "pause"): "operator", ("jobs_queue", "resume"): "operator",
-    ("core_apitoken", "revoke"): "admin",
+    ("core_apitoken", "revoke"): "admin", ("core_lock", "release"): "admin",
 }   # fmt: skip
 ROLES = ("viewer", "operator", "admin")
 DJANGOS = {"auth", "django_celery_beat"}   # they have Django's own permissions, which no role gives
@@ -85,13 +86,14 @@ def test_an_operation_is_done_for_whom_the_matrix_names_and_for_nobody_below(mod
         "jobs_job": lambda: factories.job_in(Status.DEAD_LETTER),
         "jobs_queue": lambda: "default",
         "core_apitoken": lambda: tokens.create(name="t", role=Role.VIEWER).row.pk,
+        "core_lock": lambda: key_of("payment:7", 5),
     }[model]()
 
     statuses = {role: ask(client, operation, key, model=name, app=app).status_code for role, client in people.items()}
 
     assert at_least(ACTS[model, operation]) == {role for role, status in statuses.items() if status == 200}
     assert 302 == statuses[None]
-    assert AuditEntry.objects.filter(action__in=["job.retry", "queue.pause", "token.revoke"]).count() == 0
+    assert AuditEntry.objects.filter(action__in=["job.retry", "queue.pause", "token.revoke", "lock.release"]).count() == 0
 
 
 @pytest.mark.parametrize("operation", ["retry", "cancel", "run", "discard"])
@@ -234,4 +236,5 @@ def test_every_list_does_all_that_its_kind_promises():
 
     assert [] == [name for name, page in pages.items() if page is Looking.page]
     assert [] == [name for name, walk in walks.items() if walk is Walking.walk]
-    assert {"Queue"} == set(pages) - set(walks)   # few, and most of them without a row
+    # Queues are few, and most of them without a row; locks stand elsewhere, and are read by their names.
+    assert {"Lock", "Queue"} == set(pages) - set(walks)

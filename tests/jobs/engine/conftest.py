@@ -82,9 +82,9 @@ def _clean() -> None:
 def scripted_types() -> Iterator[None]:
     """Make the scripted types known in this process for a while: enqueueing looks there."""
     before = dict(registry._types)
-    from tests.support import scripted
+    from tests.support import locked, scripted
 
-    registry._types.update({each.name: each for each in scripted.TYPES})
+    registry._types.update({each.name: each for each in (*scripted.TYPES, *locked.TYPES)})
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from tests.jobs.engine.test_stock import rows
 class Book:
     """Notes what it is told."""
 
-    threads, pool = False, None
+    threads, pool, keys = False, None, None
 
     def __init__(self):
         self.settled, self.restocked, self.returned, self.freed_requests = {}, [], [], []

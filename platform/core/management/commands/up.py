@@ -12,12 +12,16 @@ from django.core.management.base import BaseCommand, CommandError
 from core import clock
 from core.devserver import ports, provision, stack
 from core.devserver.banner import banner
+from core.devserver.cassandra import programs as cassandra
+from core.devserver.cassandra.archive import archive
+from core.devserver.cassandra.programs import Programs
 from core.devserver.console import Console
-from core.devserver.runner import GaveUp, Runner, StopRequested
+from core.devserver.runner import OURS, GaveUp, Runner, StopRequested
 from core.devserver.stores import Given, Stores, held
 from core.errors import PlatformError
 
 READY_SECONDS = 80
+LOCKS = ("postgresql", "cassandra")
 DEFAULTS = {                          # for what is started here, unless the environment says otherwise
     "LOG_FORMAT": "console",
     "JOBS_STOP_GRACE_SECONDS": "7",   # everything is to end within 15 s
@@ -34,7 +38,10 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class Command(BaseCommand):
-    help = "Run everything on this machine: the stores that no address is given for, web, worker, beat and Flower."
+    help = (
+        "Run everything on this machine: the stores that no address is given for, web, worker, beat and Flower. "
+        "Named locks stand in the database, at LOCKS_URL, or with --locks cassandra in a node that is started too."
+    )
     requires_system_checks = ()       # the database is not there yet
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,17 +49,23 @@ class Command(BaseCommand):
         parser.add_argument("--only", type=names, default=stack.NAMES, help=f"some of {everything}; default: all")
         parser.add_argument("--workers", type=int, default=1, help="how many workers; default: 1")
         parser.add_argument("--port", type=int, help="of the web application; default: PORT, else the next free from 8000")
+        parser.add_argument("--locks", choices=LOCKS, default=LOCKS[0], help="where named locks stand; cassandra needs Java 17 and Maven")
         parser.add_argument("--no-smoke", action="store_true", help="do not run real jobs once everything is ready")
 
-    def handle(self, *, only: tuple[str, ...], workers: int, port: int | None, no_smoke: bool, **_: Any) -> None:
+    def handle(
+        self, *, only: tuple[str, ...], workers: int, port: int | None, no_smoke: bool, locks: str = LOCKS[0], **_: Any,
+    ) -> None:
         if not 1 <= workers <= 64:
             raise CommandError("--workers must be between 1 and 64")
         env, started = settings.ENV, clock.elapsed()
         console, data_dir = Console(sys.stdout), env.DATA_DIR.resolve()
         tell_programs(data_dir)
-        given = Given(database_url=env.DATABASE_URL, broker_url=env.BROKER_URL, cache_url=env.CACHE_URL)
-        stores = Stores(data_dir=data_dir, given=given)
+        given = Given(
+            database_url=env.DATABASE_URL, broker_url=env.BROKER_URL, cache_url=env.CACHE_URL, locks_url=env.LOCKS_URL,
+        )
         try:
+            node = node_of_locks(locks, given=given, say=lambda text: console.line(OURS, text))
+            stores = Stores(data_dir=data_dir, given=given, cassandra=node)
             with held(data_dir), Runner(console=console, stores=stores, cwd=settings.ROOT) as runner:
                 keep_temporary_files(data_dir)
                 own_port = ports.note(data_dir, "web", web_port(port, say=runner.say)) if "web" in only else env.PORT
@@ -64,6 +77,8 @@ class Command(BaseCommand):
                     port=own_port, flower_port=ports.keep(data_dir, "flower"),
                     mail_port=None if env.EMAIL_URL else ports.keep(data_dir, "mail"),
                 )
+                if node is not None:
+                    make_lock_tables(runner, programs)
                 start(runner, programs, only=only)
                 console.block(banner(programs, names=only, console=console, seconds=clock.elapsed() - started))
                 if {"web", "worker"} <= set(only) and not no_smoke:
@@ -82,6 +97,23 @@ def tell_programs(data_dir: Path) -> None:
             os.environ[name] = value
     os.environ["DATA_DIR"] = str(data_dir)   # the programs work in the checkout, not where we were called
     os.environ.pop("DATA_DIR_FILE", None)
+
+
+def node_of_locks(wanted: str, *, given: Given, say: Callable[[str], None]) -> Programs | None:
+    """Return what a node for the locks is started with, if one is wanted: what it needs is fetched now, once."""
+    if wanted != "cassandra":
+        return None
+    if given.locks_url:
+        raise GaveUp("LOCKS_URL names a store already: unset it, or leave out --locks")
+    found = cassandra.programs(say=say)
+    archive(found, say=say)
+    return found
+
+
+def make_lock_tables(runner: Runner, programs: stack.Stack) -> None:
+    """Have the tables of the locks made where they are missing."""
+    if status := runner.complete(programs.lock_tables()):
+        raise GaveUp(f"the tables of the locks could not be made (status {status}): see the lines above")
 
 
 def keep_temporary_files(data_dir: Path) -> None:

@@ -1,0 +1,317 @@
+"""The locks of a worker's claims, as its loop thread sees them: asked for after the claim, given back after the settle.
+
+A claim whose lock is asked for lies in no stock. With the lease, its token is written to the row, and only when that is
+committed does the claim go on to the stock. A claim that gets none goes back to PostgreSQL uncharged, with the reason, and
+keeps the place of its key; so the others of that key ask nobody. The place is passed on after the lock was given back, so
+that the next one finds it free.
+
+While the store is away one question at a time is asked, whoever else comes is put off for about as long as the outage has
+lasted. Jobs without a lock never come here.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apps.jobs import metrics, registry
+from apps.jobs.engine.board import Word
+from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, News, Released, Untold, Wanted
+from apps.jobs.engine.result import error_text
+from apps.jobs.lifecycle import AttemptOutcome
+from apps.jobs.locking import LEASE
+from apps.jobs.transitions.fetch import Claim
+from apps.jobs.transitions.settle import Ending
+from apps.jobs.transitions.token import Note
+from locks import Lease
+
+if TYPE_CHECKING:
+    from apps.jobs.engine.bookkeeper import Bookkeeper
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 10.0   # for which a job is put off when its lock is busy
+AWAY_SECONDS, LONGEST_AWAY_SECONDS = 1.0, 60.0  # the same when the store is away
+WAITERS = 100                                   # claims that may wait here for a lock; more go back to PostgreSQL
+MOST_REMEMBERED = 10_000                        # locks that were found busy
+UNCOUNTED = 32                                  # claims whose locks are asked for, before they make it fetch less
+LOOK_SECONDS = 0.5                              # between two questions of one that waits
+KEEPING = {AttemptOutcome.RELEASED, AttemptOutcome.STOPPED, AttemptOutcome.LOCK_BUSY, AttemptOutcome.LOCK_LOST}
+
+CLOSE = timedelta(seconds=1)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim with its lease; the claim's `lock_token` is the lease's."""
+
+    claim: Claim
+    lease: Lease
+
+
+def is_needed(guard: str) -> bool:
+    """Return whether any job of this process could need a lock."""
+    return guard != "none" or any(each.lock is not None or each.guard for each in registry.all_types())
+
+
+class Keyring:
+    """What is asked for, what is held and what is being given back. Loop thread only."""
+
+    def __init__(self, book: "Bookkeeper", locker: Locker) -> None:
+        self.book, self.locker = book, locker
+        self.asked: dict[str, Claim] = {}
+        self.held: dict[str, Held] = {}
+        self._waiting: set[str] = set()
+        self._releasing = 0
+        self._busy: dict[str, int] = {}       # how often in a row a lock was found busy
+        self._away_since: float | None = None
+        self._probing = False
+        self._own: Lease | None = None        # stands for this start of the worker
+
+    def start(self) -> None:
+        """Begin, once the ledger has; ask for the worker's own lock if it shall have one."""
+        self.locker.tell = self.book.ledger.tell
+        if self.book.config.guard == "worker":
+            self._ask_own()
+
+    def renew_own(self) -> None:
+        """Ask for a lock that stands for the worker's new start, after it was declared dead."""
+        own, self._own, self.book.ledger.guard_token = self._own, None, None
+        if own is not None:
+            self._give_back(own, key=None)
+        if self.book.config.guard == "worker":
+            self._ask_own()
+
+    def pending(self) -> bool:
+        """Return whether a lock is on its way to us or from us."""
+        return bool(self.asked or self._releasing or self.locker.news)
+
+    def ahead(self) -> int:
+        """Return how many claims are on their way to the stock, as far as they should make it fetch less."""
+        return max(0, len(self.asked) - UNCOUNTED)
+
+    def close(self) -> None:
+        """Give the worker's own lock back, and renew nothing any more."""
+        if self._own is not None:
+            self._own.release(timeout=CLOSE)
+        self.locker.close()
+
+    # What the bookkeeper asks.
+
+    def begin(self, claims: list[Claim]) -> list[Claim]:
+        """Take claims that need a lock out of the stock and ask for it; return the others."""
+        wanted = {claim.id: found for claim in claims if (found := self._wanted(claim)) is not None}
+        if not wanted:
+            return claims
+        self.book.stock.remove(set(wanted))
+        for each in wanted.values():
+            self._ask(each)
+        return [claim for claim in claims if claim.id not in wanted]
+
+    def noted(self, note: Note, *, stands: bool) -> None:
+        """Let a claim whose token stands on its row go on; one whose row is somebody's goes back."""
+        held = self.held.get(note.id)
+        holding = self.book.holdings.get(note.id)
+        if held is None or holding is None or held.claim.fence != note.fence or holding.returning:
+            return
+        holding.claim = held.claim
+        if stands and held.lease.remaining():
+            self.book.admit(held.claim)
+        else:
+            self.book.take_back(holding)
+
+    def until(self, claim: Claim) -> float | None:
+        """Return until when, on `clock.elapsed`, the handler of a claim may begin; None without a lock."""
+        held = self.held.get(claim.id)
+        return None if held is None else held.lease.deadline
+
+    def is_usable(self, claim: Claim) -> bool:
+        """Return whether the lock of a claim, if it needs one, may still be believed in."""
+        held = self.held.get(claim.id)
+        return held is None or bool(held.lease.remaining())
+
+    def over(self, claim: Claim, outcome: AttemptOutcome | None = None) -> None:
+        """Give back the lock of a claim that was settled or lost; None: lost, and whoever has it cares for its key."""
+        self._waiting.discard(claim.id)
+        key = claim.lock_key if outcome is not None and outcome not in KEEPING else None
+        held = self.held.pop(claim.id, None)
+        if held is not None:
+            self._give_back(held.lease, key=key)
+        elif key is not None:
+            self.book.ledger.pass_on(key)
+
+    # What the locker says.
+
+    def take(self) -> None:
+        """Apply the news."""
+        while self.locker.news:
+            self._apply(self.locker.news.popleft())
+
+    def _apply(self, news: News) -> None:
+        if isinstance(news, Released):
+            self._releasing -= 1
+            if news.key is not None:
+                self.book.ledger.pass_on(news.key)
+            return
+        claim = news.wanted.claim
+        if claim is None:
+            self._apply_own(news)
+            return
+        match news:
+            case Granted(lease=lease):
+                self._answered(claim, away=False)
+                self._granted(news.wanted, claim, lease)
+            case Busy():
+                self._answered(claim, away=False)
+                self._is_busy(news, claim)
+            case Untold(why=why, away=away):
+                self._answered(claim, away=away)
+                if self._is_ours(claim):
+                    self._put_off(claim, "LockStoreUnavailable" if away else "LockUnknown", why, seconds=self._outage_seconds())
+            case Lost(token=token, why=why):
+                self._is_lost(claim, token, why)
+
+    def _answered(self, claim: Claim, *, away: bool) -> None:
+        if self.asked.get(claim.id) == claim:
+            del self.asked[claim.id]
+        self._probing = False
+        if away:
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+                log.warning("locks.away", then="jobs with a lock are put off, others run on")
+        elif self._away_since is not None:
+            log.info("locks.back", seconds=round(time.monotonic() - self._away_since, 1))
+            self._away_since = None
+
+    def _granted(self, wanted: Wanted, claim: Claim, lease: Lease) -> None:
+        self._busy.pop(wanted.name, None)
+        if not self._is_ours(claim) or self.book.draining:
+            self._give_back(lease, key=None)
+            return
+        self.held[claim.id] = Held(claim._replace(lock_token=lease.token), lease)
+        self.book.ledger.note(Note(claim.id, claim.fence, lease.token))
+
+    def _is_busy(self, news: Busy, claim: Claim) -> None:
+        wanted, times = news.wanted, self._busy.get(news.wanted.name, 0)
+        if not self._is_ours(claim):
+            return
+        if wanted.on_busy == "wait" and len(self._waiting) < WAITERS:
+            self._waiting.add(claim.id)
+            pause = min(LOOK_SECONDS, max(0.02, news.free_in_seconds))
+            self.book.hub.call_later(random.uniform(pause / 2, pause), self._again, wanted)  # noqa: S311  spreads load
+            return
+        self.book.hub.call_later(news.free_in_seconds + 0.01, self.locker.nudge, wanted)
+        if len(self._busy) > MOST_REMEMBERED:
+            self._busy.clear()
+        self._busy[wanted.name] = times + 1
+        metrics.lock_refused("busy")
+        if wanted.on_busy == "discard":
+            self._end(claim, AttemptOutcome.DISCARDED, "LockHeld", news.why)
+        else:
+            longest = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0 ** min(times, 10), news.free_in_seconds + 0.1)
+            self._put_off(claim, "LockHeld", news.why, seconds=longest, counted=True)
+
+    def _again(self, wanted: Wanted) -> None:
+        claim = wanted.claim
+        if claim is None or claim.id not in self._waiting:
+            return
+        self._waiting.discard(claim.id)
+        if self._is_ours(claim) and not self.book.draining:
+            self._ask(wanted)
+
+    def _is_lost(self, claim: Claim, token: int, why: str) -> None:
+        """End what runs under a lock that is no longer ours: it is told, then ended, and what it settles late is refused."""
+        held, holding = self.held.get(claim.id), self.book.holdings.get(claim.id)
+        if held is None or holding is None or held.lease.token != token:
+            return
+        metrics.lock_lost()
+        log.warning("job.lock_lost", job_id=claim.id, lock=held.lease.name, token=token, why=why)
+        attempt = holding.attempt
+        if attempt is None:
+            if not holding.returning:
+                self.book.take_back(holding)
+        elif not attempt.over:
+            begun = attempt.request.begun_attempt(attempt)
+            attempt.tell(Word.LOST)
+            said = f"its lock {held.lease.name!r} with token {token} was lost while it ran: {why}"
+            attempt.end(
+                AttemptOutcome.LOCK_LOST if begun else AttemptOutcome.RELEASED, error=error_text("LockLost", said) if begun else None,
+            )
+            self.book.kill(attempt)
+
+    # The worker's own lock.
+
+    def _ask_own(self) -> None:
+        started = self.book.ledger.started
+        if started is not None and not self.book.draining:
+            self.locker.acquire(Wanted(
+                name=f"worker:{started.id}", lease=LEASE, on_busy="snooze", owner=started.name, claim=None,
+            ))
+
+    def _apply_own(self, news: Granted | Busy | Untold | Lost) -> None:
+        if isinstance(news, Granted):
+            self._own = news.lease
+            self.book.ledger.guard_token = news.lease.token
+            return
+        if isinstance(news, Lost) and (self._own is None or self._own.token != news.token):
+            return   # of an earlier start
+        self._own = self.book.ledger.guard_token = None
+        log.warning("worker.without_lock", why=news.why)
+        self.book.hub.call_later(random.uniform(0.5, 1.5) * AWAY_SECONDS, self._ask_own)  # noqa: S311  spreads load
+
+    # What it does about them.
+
+    def _wanted(self, claim: Claim) -> Wanted | None:
+        known = registry.find(claim.type)
+        if known is None:
+            return None
+        started = self.book.ledger.started
+        owner = f"{started.name if started else 'worker'} job {claim.id}"
+        if known.lock is not None and claim.lock_key is not None:
+            return Wanted(
+                name=claim.lock_key, lease=known.lock.lease, on_busy=known.lock.on_busy, owner=owner, claim=claim,
+            )
+        if known.guard or self.book.config.guard == "job":
+            return Wanted(name=f"job:{claim.id}", lease=LEASE, on_busy="snooze", owner=owner, claim=claim)
+        return None
+
+    def _ask(self, wanted: Wanted) -> None:
+        claim = wanted.claim
+        if claim is None:
+            return
+        if self._away_since is not None and self._probing:
+            why = f"the lock store does not answer since {time.monotonic() - self._away_since:.0f} s"
+            self._put_off(claim, "LockStoreUnavailable", why, seconds=self._outage_seconds())
+            return
+        self._probing = self._away_since is not None
+        self.asked[claim.id] = claim
+        self.locker.acquire(wanted)
+
+    def _outage_seconds(self) -> float:
+        lasted = 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        return min(LONGEST_AWAY_SECONDS, max(AWAY_SECONDS, lasted))
+
+    def _put_off(self, claim: Claim, error: str, why: str, *, seconds: float, counted: bool = False) -> None:
+        if not counted:
+            metrics.lock_refused("away" if error == "LockStoreUnavailable" else "unknown")
+        delay = random.uniform(0.8, 1.2) * seconds  # noqa: S311  spreads load, keeps no secret
+        self._end(claim, AttemptOutcome.LOCK_BUSY, error, why, delay=delay)
+
+    def _end(self, claim: Claim, outcome: AttemptOutcome, error: str, why: str, *, delay: float | None = None) -> None:
+        holding = self.book.holdings.get(claim.id)
+        if holding is not None:
+            holding.returning = True
+        self.book.ledger.settle(Ending(
+            id=claim.id, fence=claim.fence, outcome=outcome, error=error_text(error, why), delay_seconds=delay,
+        ))
+
+    def _is_ours(self, claim: Claim) -> bool:
+        holding = self.book.holdings.get(claim.id)
+        return holding is not None and holding.claim.fence == claim.fence and not holding.returning
+
+    def _give_back(self, lease: Lease, *, key: str | None) -> None:
+        self._releasing += 1
+        self.locker.release(lease, key=key)

@@ -1,0 +1,240 @@
+"""One session of the driver a process, made at the first use, and the one way in which statements are asked.
+
+- Nothing is retried by the driver: its default policy runs an LWT again on the next host whenever a connection dies.
+- The time of an attempt is kept here, on a clock that nobody sets: the driver's own timers follow the wall clock, and
+  one that is set back would leave a holder waiting for an answer beyond its lease.
+- Connecting happens in a thread of its own: it may take longer than a caller has.
+- After a fork the child forgets what it inherited, and makes its own. It must not even let go of it: the event loop of
+  the parent is registered in the kernel under a descriptor that both share.
+"""
+
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from locks.forking import remember_to_forget
+from locks.stores.cassandra.address import Address
+
+HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed after 3 s, not after a minute
+RECONNECT_SECONDS = 1
+CONNECT_SECONDS = 3
+SHORTEST_SECONDS = 0.05
+ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
+PROTOCOL = 5               # of Cassandra 4.0 and later
+GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
+
+_INHERITED: list["_Made"] = []
+
+
+@dataclass(slots=True)
+class _Made:
+    """What one process has made."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    session: Any = None
+    policy: Any = None
+    connecting: "_Connecting | None" = None
+
+
+@dataclass(slots=True)
+class _Connecting:
+    """One try to connect, which several callers may wait for."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+
+
+class Connection:
+    """A cluster, asked with prepared statements, each known by any key. `serial` names those that read through Paxos."""
+
+    def __init__(self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset()) -> None:
+        self.address, self._texts, self._serial = address, texts, serial
+        self._prepared: dict[Any, Any] = {}
+        self._made = _Made()
+        remember_to_forget(self)
+
+    def ask(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> list[dict[str, Any]]:
+        """Run a statement once, at the replica of this number, and return its rows; raise what the driver says instead."""
+        return self.begin(key, values, number=number, timeout_seconds=timeout_seconds).rows()
+
+    def begin(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> "Pending":
+        """Send a statement, so that others may be sent before its answer is waited for."""
+        from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415  the driver comes with the first use
+
+        began = time.monotonic()
+        made = self._connected(timeout_seconds)
+        if (session := made.session) is None:
+            raise NotConnected("closed")
+        left = max(SHORTEST_SECONDS, timeout_seconds - (time.monotonic() - began))   # connecting may have taken most of it
+        statement = self._prepared[key]
+        bound = statement.bind({column.name: values[column.name] for column in statement.column_metadata})
+        hosts = list(made.policy.make_query_plan(self.address.keyspace, bound))
+        if not hosts:
+            raise NotConnected("no node is up")
+        pending = Pending(left)
+        future = session.execute_async(bound, timeout=left, host=hosts[number % len(hosts)])
+        future.add_callbacks(pending.answered, pending.answered)
+        return pending
+
+    def session(self, timeout_seconds: float) -> Any:
+        """Return the driver's session, for what is not asked by key: checks, tracing."""
+        return self._connected(timeout_seconds).session
+
+    def close(self) -> None:
+        """End the session of this process; the next use makes a new one."""
+        with self._made.lock:
+            session, self._made.session = self._made.session, None
+            self._made.connecting = None
+        if session is not None:
+            session.cluster.shutdown()
+
+    def forget(self) -> None:
+        """Start anew in a forked child, without touching what the parent uses; a lock that was held at the fork stays held."""
+        _INHERITED.append(self._made)
+        self._made = _Made()
+
+    def _connected(self, timeout_seconds: float) -> _Made:
+        """Return the session, made by a thread that others may wait for as well."""
+        from locks.stores.cassandra.answers import NotConnected, unconnected  # noqa: PLC0415
+
+        made = self._made
+        if made.session is not None:
+            return made
+        with made.lock:
+            if made.session is not None:
+                return made
+            attempt = made.connecting
+            if attempt is None:
+                attempt = made.connecting = _Connecting()
+                threading.Thread(target=self._connect, args=(made, attempt), name="locks-connect", daemon=True).start()
+        if not attempt.done.wait(max(0.0, timeout_seconds)):
+            raise NotConnected("still connecting")
+        if attempt.error is not None:
+            raise unconnected(attempt.error) from attempt.error
+        return made
+
+    def _connect(self, made: _Made, attempt: _Connecting) -> None:
+        from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415
+
+        try:
+            session, policy, prepared = self._open()
+        except BaseException as exc:  # noqa: BLE001  it belongs to those who wait
+            attempt.error = exc
+            with made.lock:
+                if made.connecting is attempt:
+                    made.connecting = None   # the next caller tries again
+        else:
+            with made.lock:
+                wanted = made.connecting is attempt   # not any more when it was closed meanwhile
+                if wanted:
+                    self._prepared = prepared
+                    made.policy, made.session = policy, session
+                    made.connecting = None
+            if not wanted:
+                session.cluster.shutdown()
+                attempt.error = NotConnected("closed")
+        attempt.done.set()
+
+    def _open(self) -> tuple[Any, Any, dict[Any, Any]]:
+        from cassandra import ConsistencyLevel  # noqa: PLC0415
+
+        address, used = self.address, profile(self.address)
+        driver = cluster(address, used)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")   # what the driver will no longer support some day
+                session = driver.connect()
+            _wait_for_all(session)
+            prepared = {}
+            for key, text in self._texts.items():
+                prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
+                if key in self._serial:
+                    prepared[key].consistency_level = ConsistencyLevel.name_to_value[address.serial]
+        except BaseException:
+            driver.shutdown()
+            raise
+        return session, used.load_balancing_policy, prepared
+
+
+def _wait_for_all(session: Any) -> None:
+    """Wait for connections to the other nodes too, for a moment: the driver returns with the first, and a lock's may be another."""
+    give_up = time.monotonic() + ALL_SECONDS
+    while time.monotonic() < give_up and len(session.get_pool_state()) < sum(
+        host.is_up is not False for host in session.cluster.metadata.all_hosts()
+    ):
+        time.sleep(PAUSE_SECONDS)
+
+
+class Pending:
+    """A statement that was sent."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def answered(self, signal: Any) -> None:
+        """Take the answer; called by the driver's event loop, which must not be held up."""
+        self._answer.put(signal)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Wait for the rows; raise what came instead, or `OperationTimedOut` when nothing did."""
+        from cassandra import OperationTimedOut  # noqa: PLC0415
+
+        try:
+            signal = self._answer.get(timeout=max(0.0, self._timeout_seconds) + GRACE_SECONDS)
+        except queue.Empty:
+            raise OperationTimedOut from None
+        if isinstance(signal, BaseException):
+            raise signal
+        return list(signal or ())
+
+
+def profile(address: Address) -> Any:
+    """Return how statements are asked: at our levels, nothing repeated, rows by name."""
+    from cassandra import ConsistencyLevel  # noqa: PLC0415
+    from cassandra.cluster import ExecutionProfile  # noqa: PLC0415
+    from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy  # noqa: PLC0415
+    from cassandra.query import dict_factory  # noqa: PLC0415
+
+    levels = ConsistencyLevel.name_to_value
+    around = DCAwareRoundRobinPolicy(address.datacenter) if address.datacenter else DCAwareRoundRobinPolicy()
+    return ExecutionProfile(
+        # Not shuffled: every client's first choice for a lock is the same node, where contenders queue.
+        load_balancing_policy=TokenAwarePolicy(around, shuffle_replicas=False), retry_policy=FallthroughRetryPolicy(),
+        consistency_level=levels[address.quorum], serial_consistency_level=levels[address.serial],
+        request_timeout=address.attempt_seconds, row_factory=dict_factory,
+    )
+
+
+def cluster(address: Address, used: Any) -> Any:
+    """Return the driver's cluster object for an address, not connected yet; the caller shuts it down."""
+    from cassandra.auth import PlainTextAuthProvider  # noqa: PLC0415
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster  # noqa: PLC0415
+    from cassandra.policies import AddressTranslator, ConstantReconnectionPolicy  # noqa: PLC0415
+
+    class Translator(AddressTranslator):  # type: ignore[misc]  # it has no types
+        def translate(self, told: str) -> str:
+            return address.translate(told) if address.translate else told
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Cluster(
+            list(address.hosts), port=address.port, address_translator=Translator(), protocol_version=PROTOCOL,
+            auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
+            ssl_context=_tls(address), reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
+            idle_heartbeat_interval=HEARTBEAT_SECONDS, idle_heartbeat_timeout=HEARTBEAT_TIMEOUT_SECONDS,
+            connect_timeout=CONNECT_SECONDS, control_connection_timeout=CONNECT_SECONDS,
+            execution_profiles={EXEC_PROFILE_DEFAULT: used}, prepare_on_all_hosts=False,
+        )
+
+
+def _tls(address: Address) -> Any:
+    if address.tls is None:
+        return None
+    import ssl  # noqa: PLC0415  few need it
+
+    return ssl.create_default_context(cafile=str(address.tls))

@@ -1,0 +1,48 @@
+"""How many jobs wait for a lock: those in line, and the head as long as it does not run."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.jobs import selectors
+from core.locking import waiting
+from tests.support.factories import claims, job, jobs, worker
+
+pytestmark = pytest.mark.django_db
+KEY = "payment:7"
+
+
+def test_jobs_wait_until_they_run():
+    jobs(3, lock_key=KEY)
+    job(lock_key="payment:8")
+    job()
+    before = selectors.waiters([KEY, "payment:8", "payment:9"])
+    me = worker()
+    held = claims(me)
+
+    assert {KEY: 3, "payment:8": 1} == before
+    assert {KEY: 2} == selectors.waiters([KEY, "payment:8"])
+    assert 3 == len(held)
+
+
+def test_the_platform_is_told():
+    jobs(2, lock_key=KEY)
+
+    assert {KEY: 2, "payment:9": 0} == waiting.waiters([KEY, "payment:9"])
+
+
+def test_nobody_looks_through_all_jobs_for_it():
+    jobs(3, lock_key=KEY)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    with CaptureQueriesContext(connection) as asked:
+        selectors.waiters([KEY])
+    plans = []
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + query["sql"])
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+
+    assert ["job_lock_line", "job_lock_head"] == [
+        next(name for name in ("job_lock_line", "job_lock_head", "Seq Scan") if name in plan) for plan in plans
+    ]

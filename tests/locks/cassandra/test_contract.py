@@ -1,0 +1,34 @@
+"""The contract of every store, kept by this one, under both kinds of levels; on a cluster of yours if LOCKS_URL names one."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from locks.stores.cassandra import Address, CassandraStore, schema
+from locks.testing.contract import StoreContract
+from locks.testing.contract_locks import LocksContract
+
+GIVEN = os.environ.get("LOCKS_URL", "")
+
+
+@pytest.fixture(scope="module")
+def address(request):
+    """Where the contract is kept: three nodes of our own, unless a cluster is given."""
+    if not GIVEN.startswith("cassandra:"):
+        return request.getfixturevalue("shared_ring").direct
+    given = Address.parse(GIVEN)
+    schema.apply(given)
+    return given
+
+
+class TestCassandraStore(StoreContract, LocksContract):
+    @pytest.fixture
+    def make_store(self, address):
+        return lambda namespace: CassandraStore(address, namespace=namespace)
+
+
+class TestCassandraStoreWithinOneDataCentre(StoreContract):
+    @pytest.fixture
+    def make_store(self, address):
+        return lambda namespace: CassandraStore(replace(address, local=True), namespace=namespace)

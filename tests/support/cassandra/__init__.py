@@ -1,0 +1,1 @@
+"""Three real nodes of Cassandra on loopback, and what can be done to them: stopped, killed, set wrong, their frames lost."""

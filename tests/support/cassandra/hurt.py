@@ -1,0 +1,81 @@
+"""A ring that can be hurt in every way that the locks have to survive, and healed again."""
+
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Self
+
+from core.devserver.cassandra.node import Cassandra, Tuning
+from core.devserver.cassandra.programs import Programs
+from core.devserver.cassandra.ring import Ring
+from locks.stores.cassandra import Address, schema
+from tests.support.cassandra import clocks, proxy
+from tests.support.cassandra.clocks import NodeClock
+from tests.support.cassandra.proxy import Faults
+
+KEYSPACE = "locks"
+
+
+class HurtRing:
+    """Three nodes, their clocks, and a proxy in front of each.
+
+    `internode_timeout` is Cassandra's own, which makes nodes with clocks apart deaf to each other: off, unless that is tested.
+    """
+
+    def __init__(self, *, data_dir: Path, programs: Programs, paxos: str = "v2", internode_timeout: bool = False) -> None:
+        jar = clocks.jar(programs)
+        self.clocks = [NodeClock(data_dir / f"clock-{number + 1}") for number in range(3)]
+        self.ring = Ring(
+            data_dir=data_dir, programs=programs, tuning=Tuning(paxos=paxos, internode_timeout=internode_timeout),
+            tune=lambda number, tuning: clocks.tuned(tuning, self.clocks[number], jar=jar),
+        )
+        self.paxos = paxos
+        self.faults: list[Faults] = []
+        self._proxies: BaseProcess | None = None
+
+    @property
+    def nodes(self) -> list[Cassandra]:
+        return self.ring.nodes
+
+    @property
+    def direct(self) -> Address:
+        """Where nothing stands between client and nodes."""
+        return Address(hosts=tuple(self.ring.contact_points), port=self.ring.port, keyspace=KEYSPACE)
+
+    @property
+    def proxied(self) -> Address:
+        """Where frames may be lost and held."""
+        hosts = tuple(proxy.translate(host) for host in self.ring.contact_points)
+        return Address(hosts=hosts, port=self.ring.port, keyspace=KEYSPACE, translate=proxy.translate)
+
+    def start(self) -> Self:
+        """Start everything, and make the tables."""
+        for clock in self.clocks:
+            clock.file.parent.mkdir(parents=True, exist_ok=True)
+            clock.set(0)
+        try:
+            self.ring.start()
+            self.faults, self._proxies = proxy.start(self.ring.contact_points, port=self.ring.port)
+            schema.apply(self.direct)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self.ring.kill()
+        if self._proxies is not None:
+            self._proxies.kill()
+            self._proxies.join()
+
+    def heal(self) -> None:
+        """Undo whatever was done, and wait until the ring can be used again."""
+        for fault in self.faults:
+            fault.heal()
+        for clock in self.clocks:
+            clock.set(0)
+        for node in self.nodes:
+            node.resume()
+            if not node.running:
+                node.start()
+        self.ring.wait_usable()
