@@ -134,5 +134,5 @@ def _is_text(value: Any) -> bool:
 def _foreign() -> Problem:
     error = FieldError(pointer="/cursor", detail="is not a cursor of this list: take it from `next`, or leave it out")
     return Problem(
-        status=HTTPStatus.BAD_REQUEST, kind="invalid-parameters", detail=f"cursor: {error.detail}", errors=[error],
+        status=HTTPStatus.NOT_FOUND, kind="unknown-cursor", detail=f"cursor: {error.detail}", errors=[error],
     )

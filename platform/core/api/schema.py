@@ -17,7 +17,7 @@ REFUSALS = {
     400: "A parameter, the JSON or a header is malformed.",
     401: "There is no valid token or session.",
     403: "The role does not allow it, or the CSRF token is missing.",
-    404: "There is no such thing.",
+    404: "There is no such thing, or no such place in the list.",
     405: "The address does not take this method; `Allow` lists those it takes.",
     406: "Only JSON is spoken.",
     409: "The state of things forbids it at the moment.",
@@ -30,7 +30,7 @@ REFUSALS = {
     503: "A store does not answer, or the installation is read-only; nothing was changed.",
 }
 ALWAYS = (400, 401, 403, 406, 500, 503)
-WITH_PATH_PARAMETERS = (404,)
+NAMING_WHAT_MAY_BE_ABSENT = (404,)
 WRITING = (409, 413, 415, 422, 429)
 HEADERS = {
     401: {"WWW-Authenticate": "How to authenticate."},
@@ -131,8 +131,8 @@ def with_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for path, methods in result.get("paths", {}).items():
         for method, operation in methods.items():
             statuses = {*ALWAYS, *operation.pop("x-refusals", ())}
-            if "{" in path:
-                statuses.update(WITH_PATH_PARAMETERS)
+            if "{" in path or any(each["name"] == "cursor" for each in operation.get("parameters", ())):
+                statuses.update(NAMING_WHAT_MAY_BE_ABSENT)
             if method.upper() not in SAFE_METHODS:
                 statuses.update(WRITING)
             if not operation.get("security"):

@@ -77,10 +77,12 @@ def test_a_cursor_that_was_made_up_is_refused(viewer, content):
 
     response = viewer.get(f"/api/notes?cursor={cursor}")
 
-    assert response.status_code == 400
+    assert (response.status_code, response.json()["type"]) == (404, "urn:latchwork:problem:unknown-cursor")
     assert response.json()["errors"][0]["pointer"] == "/cursor"
 
 
-@pytest.mark.parametrize("cursor", ["*", "a", "%C3%A9", "a" * 501])
-def test_a_cursor_that_is_none_is_refused(viewer, cursor):
-    assert viewer.get(f"/api/notes?cursor={cursor}").status_code == 400
+@pytest.mark.parametrize(("cursor", "status"), [("*", 404), ("a", 404), ("%C3%A9", 404), ("a" * 501, 400)])
+def test_a_cursor_that_is_none_is_refused(viewer, cursor, status):
+    response = viewer.get(f"/api/notes?cursor={cursor}")
+
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (status, "/cursor")
