@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 10
+LANES ?= 2
 SBOM ?= build/sbom
 
 # The first Python that is new enough and can make virtual environments.
@@ -36,8 +37,8 @@ help:  ## list these targets
 up: local  ## start everything on this machine; Ctrl-C stops it, the data stay. ARGS="--workers 2 --only web,worker"
 	@exec $(PY) platform/core/devserver/child.py --parent=$$PPID --signal=15 -- $(PY) manage.py up $(ARGS)
 
-test: lint  ## all checks and all tests; CI=true makes an absent component a failure. ARGS="tests/core -k outgoing"
-	@exec $(PY) -m pytest $(ARGS)
+test: lint  ## all checks and all tests, in two lanes; CI=true makes an absent component a failure. ARGS="tests/core -k outgoing"
+	@exec $(PY) -m pytest $(or $(ARGS),--numprocesses $(LANES) --dist loadgroup --no-loadscope-reorder)
 
 lint: dev  ## style, types, layers, settings of production, missing migrations; needs no running service
 	$(PY) -m ruff check .

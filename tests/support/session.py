@@ -19,7 +19,7 @@ import pytest
 from core.devserver.postgres import Postgres
 from core.devserver.server import Server
 from core.devserver.valkey import Valkey
-from tests.support import components
+from tests.support import components, lanes
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 PREFIX = "tests-"
@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", bound=Server)
 @pytest.hookimpl(wrapper=True, tryfirst=True)   # a wrapper, because pytest-django reads the settings in this hook
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     options = early_config.known_args_namespace
-    if options.help or options.version or options.collectonly:
+    if options.help or options.version or options.collectonly or lanes.are_asked_for(options):
         return (yield)
     with contextlib.ExitStack() as stack:
         data_dir = stack.enter_context(folder())

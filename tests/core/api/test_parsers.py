@@ -62,9 +62,9 @@ def test_a_body_without_its_length_is_not_taken_for_none(operator):
 
 
 @pytest.mark.parametrize(("encoding", "body"), [
-    ("gzip", gzip.compress(json.dumps({"text": "a" * 10_000_000}).encode())),
+    ("gzip", gzip.compress(json.dumps({"text": "a" * 10_000_000}).encode(), mtime=0)),
     ("deflate", zlib.compress(b'{"text": "a"}')),
-    ("gzip, identity", gzip.compress(gzip.compress(b'{"text": "a"}'))),
+    ("gzip, identity", gzip.compress(gzip.compress(b'{"text": "a"}', mtime=0), mtime=0)),
     ("br", b"x"),
 ])
 def test_a_compressed_body_is_refused_without_being_opened(operator, encoding, body):
