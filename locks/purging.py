@@ -1,7 +1,9 @@
-"""Delete the row of a lock without letting a token come back."""
+"""Delete the rows of locks without letting a token come back."""
 
 import enum
+from collections.abc import Mapping
 
+from locks import transition
 from locks.answers import Applied, Refused
 from locks.asking import Asker, Question
 from locks.changes import Bury, RaiseFloor, Retire
@@ -52,3 +54,42 @@ def finish(asker: Asker, name: str, row: Row, *, until: float) -> bool:
     if not isinstance(raised, Applied | Refused):
         return False
     return isinstance(asker.ask(Question(Bury(name=name, seen=row.version)), until=until), Applied | Refused)
+
+
+def purge_seen(asker: Asker, seen: Mapping[str, Row], *, until: float) -> dict[str, Purged]:
+    """Purge many that were just seen, each if it is still as it was; the floor is raised once for all.
+
+    What is not done in time is unknown: whoever meets such a row finishes it.
+    """
+    purged, retired = {}, {}
+    for name, row in seen.items():
+        outcome = _retired(asker, name, row, until=until)
+        if isinstance(outcome, Row):
+            retired[name] = outcome
+        purged[name] = outcome if isinstance(outcome, Purged) else Purged.UNKNOWN
+    if not retired:
+        return purged
+    raised = asker.ask(Question(RaiseFloor(name="", fence=max(row.fence for row in retired.values()))), until=until)
+    if not isinstance(raised, Applied | Refused):
+        return purged
+    for name, row in retired.items():    # the floor is above each of these for certain
+        if isinstance(asker.ask(Question(Bury(name=name, seen=row.version)), until=until), Applied | Refused):
+            purged[name] = Purged.PURGED
+    return purged
+
+
+def _retired(asker: Asker, name: str, row: Row, *, until: float) -> Row | Purged:
+    """Return the row in state RETIRED, or how the purge has ended already."""
+    if row.state == State.HELD:
+        return Purged.IN_USE
+    if row.state == State.RETIRED:
+        return row
+    change = Retire(name=name, seen=row.version)
+    answer = asker.ask(Question(change), until=until)
+    if isinstance(answer, Applied):
+        return transition.effect(change, row) or Purged.ABSENT
+    if not isinstance(answer, Refused):
+        return Purged.UNKNOWN
+    if answer.row is None:
+        return Purged.ABSENT
+    return answer.row if answer.row.state == State.RETIRED else Purged.IN_USE

@@ -60,24 +60,31 @@ class Reaper:
             self._prefix = (self._prefix + 1) % len(prefixes)
         return names
 
-    def _visit(self, name: str, until: float) -> int:
+    def visit(self, name: str) -> bool:
+        """Look at one lock, and free it if this process has seen it for a whole lease; say whether it is free by that."""
+        try:
+            return self._visit(name, self._locks.means.clock.now() + self._config.interval_seconds)
+        except NoAnswer:
+            return False
+
+    def _visit(self, name: str, until: float) -> bool:
         means = self._locks.means
         row = means.asker.look(name, until=until)
         if row is None or row.state != State.HELD:
             self._held.discard(name)
-            return 0
+            return False
         self._held.add(name)
         if means.sights.see(name, row) > means.clock.now():
-            return 0
+            return False
         answer = means.asker.ask(Question(Reap(name=name, seen=row.version)), until=until)
         if not isinstance(answer, Applied):
-            return 0
+            return False
         self._held.discard(name)
         means.observer.tell(Reaped(name=name, token=row.fence, owner=row.owner))
         means.journal.note(
             name, "reaped", token=row.fence, actor=self._locks.owner, reason=f"{row.owner} did not renew it for a whole lease",
         )
-        return 1
+        return True
 
     def _round(self) -> float | None:
         if self._stopped or self._locks.closed:

@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from locks.errors import LockHeld, LockLost
 from locks.forcing import Forced
 from locks.lease import Ending, Lease
-from locks.locks import Locks
+from locks.locks import Listed, Locks
 from locks.observer import Granted, Happening
 from locks.purging import Purged
 from locks.reaper import Reaper
@@ -34,6 +36,11 @@ class Heard:
     @property
     def grants(self) -> list[Granted]:
         return [happening for happening in self.happenings if isinstance(happening, Granted)]
+
+
+def _absent(item: Listed) -> Listed:
+    """Return a lock as if it had been seen, of which there is no row."""
+    return replace(item, name="never used")
 
 
 class LocksContract:
@@ -151,6 +158,26 @@ class LocksContract:
             ("force.freed", "ann", "stuck", first.token), ("force.asked", "ann", "stuck", first.token),
         ] == told
 
+    def test_of_operators_who_press_at_the_same_time_one_frees_it_and_the_next_holder_is_safe(self, client: MakeLocks) -> None:
+        first, operators = client().acquire("a", lease=LONG), [client(owner=f"console-{number}") for number in range(4)]
+        following = list[Lease]()
+
+        def press(number: int) -> Forced:
+            how = operators[number].force_release("a", first.token, reason="stuck", by=f"operator {number}")
+            if how is Forced.FREED:
+                following.append(operators[number].acquire("a", lease=LONG))    # while the others may still be pressing
+            return how
+
+        pressed = together(4, press)
+
+        assert [Forced.FREED, *[Forced.OVER] * 3] == sorted(pressed, key=list(Forced).index)
+        following[0].renew()
+        row = client().inspect("a")
+        assert (State.HELD, following[0].nonce, True) == (row and row.state, row and row.nonce, following[0].token > first.token + 1)
+        told = eventually(lambda: client().history("a"), lambda events: len(events) == 8)
+        assert {"force.asked": 4, "force.freed": 1, "force.over": 3} == Counter(event.kind for event in told)
+        assert {f"operator {number}" for number in range(4)} == {event.actor for event in told}
+
     def test_a_forced_release_needs_a_reason(self, client: MakeLocks) -> None:
         with pytest.raises(ValueError, match="reason"):
             client().force_release("a", 1, reason=" ", by="ann")
@@ -164,6 +191,25 @@ class LocksContract:
         assert (Purged.PURGED, Purged.ABSENT) == (locks.purge("a", by="ann"), locks.purge("a", by="ann"))
         assert locks.inspect("a") is None
         assert locks.acquire("a").token > first.token
+
+    def test_many_are_purged_with_one_floor_and_come_back_with_higher_tokens(self, client: MakeLocks) -> None:
+        locks = client()
+        tokens = {}
+        for name in ("a", "b", "c"):
+            with locks.acquire(name) as lease:
+                tokens[name] = lease.token
+        held, seen = locks.acquire("d"), locks.list().items
+        again = client().acquire("b")    # after it was seen
+
+        outcomes = locks.purge_many(seen, by="ann")
+
+        assert {"a": Purged.PURGED, "b": Purged.IN_USE, "c": Purged.PURGED, "d": Purged.IN_USE} == outcomes
+        assert ["b", "d"] == [item.name for item in locks.list().items]
+        assert locks.floor() >= max(tokens["a"], tokens["c"])
+        assert [True, True] == [locks.acquire(name).token > tokens[name] for name in ("a", "c")]
+        for lease in (held, again):
+            lease.renew()
+        assert {Purged.IN_USE, Purged.ABSENT} == set(locks.purge_many([*seen[:1], _absent(seen[0])], by="ann").values())
 
     def test_a_raised_floor_lifts_whatever_is_made_anew(self, client: MakeLocks) -> None:
         locks = client()

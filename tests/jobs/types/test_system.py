@@ -14,6 +14,8 @@ from apps.jobs.services import artifacts, retention
 from apps.jobs.transitions import presence
 from apps.jobs.transitions.statement import on_django
 from core.api.models import IdempotencyRecord
+from core.ids import uuid7
+from core.locking.opening import open_locks
 from tests.support.artifact_files import stored
 from tests.support.factories import job_in, worker
 
@@ -25,6 +27,13 @@ def a_year_old(*models_and_fields):
     with connection.cursor() as cursor:
         for model, field in models_and_fields:
             cursor.execute(f"UPDATE {model._meta.db_table} SET {field} = %s", [LONG_AGO])
+
+
+@pytest.fixture
+def locks():
+    made = open_locks(owner="somebody")
+    yield made
+    made.close()
 
 
 def pruned():
@@ -118,14 +127,41 @@ def test_it_removes_artifacts_whose_time_is_over_with_their_files():
     assert new.file.name in stored()
 
 
+def test_it_removes_locks_of_workers_and_jobs_that_have_ended_and_no_others(locks):
+    gone, stays = worker(), worker()
+    presence.end(on_django(), worker=gone, reason="test")
+    done, just_done, runs = job_in(Status.COMPLETED), job_in(Status.COMPLETED), job_in(Status.RUNNING)
+    Worker.objects.filter(id=gone).update(ended_at=datetime.now(UTC) - timedelta(hours=1))
+    Job.objects.filter(id=done).update(finished_at=datetime.now(UTC) - timedelta(hours=1))
+    removed = [f"worker:{gone}", f"job:{done}", f"job:{uuid7()}"]
+    kept = [f"worker:{stays}", f"job:{just_done}", f"job:{runs}", f"job:{runs}".upper(), "job:sheet", "worker:"]
+    for name in removed + kept:
+        locks.acquire(name).release()
+    locks.acquire(f"worker:{gone}")   # it never gave it back
+    pruned()
+
+    assert [True] * 3 + [False] * 6 == [locks.inspect(name) is None for name in removed + kept]
+
+
+def test_a_lock_store_that_is_away_keeps_nothing_else(settings):
+    settings.LOCKS_URL = "postgresql://nobody@127.0.0.1:9/none"   # nothing listens there
+    job_in(Status.COMPLETED)
+    Job.objects.update(finished_at=LONG_AGO)
+    result = pruned()
+
+    assert (1, 0) == (result["jobs"], result["locks"])
+
+
 def test_it_runs_as_a_job():
     from apps.jobs import services as jobs
 
     job_id = jobs.enqueue("system.prune", {})
     assert [job_id] == [ran.id for ran in testing.drain()]
+    result = Job.objects.get(id=job_id).result
+    assert result.pop("locks") >= result.pop("dead_holders")   # other tests have left some
     assert dict.fromkeys((
         "jobs", "stale_writes", "workers", "merged_counts", "idempotency_records", "artifacts", "loose_files", "stray_files",
-    ), 0) == Job.objects.get(id=job_id).result
+    ), 0) == result
 
 
 def test_its_payload_is_empty():

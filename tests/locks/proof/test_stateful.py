@@ -138,6 +138,15 @@ class Machine(RuleBasedStateMachine):
     def purge(self, client, name):
         self.clients[client].purge(name, by="ann", timeout=timedelta(seconds=3))
 
+    @rule(client=clients)
+    def purge_many(self, client):
+        try:
+            seen = self.clients[client].list(timeout=timedelta(seconds=3)).items
+        except LockError:
+            return
+        self.advance(0.1)
+        self.clients[client].purge_many(seen, by="ann", timeout=timedelta(seconds=3))
+
     @invariant()
     def one_holder_at_a_time(self):
         trusted = [
