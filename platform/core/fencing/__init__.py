@@ -6,6 +6,7 @@ seen is refused with `StaleToken`, the same and higher ones are let in and remem
 
     rows        rows of this database: `fenced_update`, `raise_fence`, the mixin `FencedModel`
     resources   several rows, or whatever has no row of its own, under one name: `admit`, in the transaction of the writes
+    grants      what an operator has ended by force: refused in this database at once, by both of the above
     redis       a value in Redis or Valkey, by one script
     cassandra   a row in Cassandra, by one conditional statement
     objects     an object in S3 or in a folder, by a precondition

@@ -2,9 +2,11 @@
 
 from typing import Any, Self, TypeVar
 
-from django.db import models, transaction
+from django.db import models, router, transaction
 
+from core.fencing import grants
 from core.fencing.errors import StaleToken
+from core.fencing.models import ResourceFence
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -12,11 +14,16 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 def fenced_update(queryset: models.QuerySet[ModelT], token: int, **changes: Any) -> int:
     """Update the rows and raise their fence to `token`, all or none; return how many there were.
 
-    Raise StaleToken when one of them has seen a higher token. The model has a field `fence`, as `FencedModel` gives it. In a
+    Raise StaleToken when one of them has seen a higher token, or an operator has ended the grant. The model has a field `fence`, as `FencedModel` gives it. In a
     transaction of the caller's this is a savepoint of it; the rows are locked until that ends.
     """
     with transaction.atomic(using=queryset.db):
-        updated = queryset.filter(fence__lte=token).update(fence=token, **changes)
+        writable = queryset.filter(fence__lte=token)
+        if queryset.db == router.db_for_write(ResourceFence):
+            writable = writable.exclude(grants.revoked(token))   # in the one statement that writes
+        updated = writable.update(fence=token, **changes)
+        if not updated or queryset.db != router.db_for_write(ResourceFence):
+            grants.refuse_revoked(token)
         # what is left of the rows in question; the ones just written have this token, and can match no more
         refused = queryset.filter(fence__gt=token).values_list("pk", "fence").first()
         if refused is not None:

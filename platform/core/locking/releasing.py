@@ -6,11 +6,14 @@ there is not done. The platform's audit says the same in the database, after the
 
 from datetime import timedelta
 
+from django.db import transaction
+
 from core import audit, read_only
+from core.fencing import grants
 from core.locking.errors import GrantOver, LockNotFound, LockOutcomeUnknown, translated
 from core.locking.looking import Sight, read, sight
 from core.locking.shared import shared
-from locks import Forced, Row, State
+from locks import Forced, State
 
 SECONDS = timedelta(seconds=10)
 FLOOR_SECONDS = timedelta(seconds=10)
@@ -29,7 +32,8 @@ def foresee(name: str, token: int | None = None) -> Sight:
 def release(name: str, *, token: int, reason: str) -> Sight:
     """End the grant with this token, which is the one that somebody saw and decided about: a later holder is never hit.
 
-    Return the lock as it is then. Its token has risen, so that the ousted holder is refused by whoever compares; raise
+    Return the lock as it is then. Its token has risen, so that the ousted holder is refused by whoever compares; rows of this
+    database refuse it from now on, other resources as soon as its successor has written there. Raise
     `GrantOver` when that grant had ended before, `LockOutcomeUnknown` when nobody can tell.
     """
     read_only.refuse()
@@ -38,12 +42,12 @@ def release(name: str, *, token: int, reason: str) -> Sight:
         with translated():
             how = shared().force_release(name, token, reason=reason, by=_who(), timeout=SECONDS)
     except LockOutcomeUnknown:
-        _record(before, after={"outcome": "unknown", "reason": reason})
+        _end(before, {"outcome": "unknown", "reason": reason})
         raise
-    now = read(name)
     if how is Forced.OVER:
-        raise GrantOver(name, token, now)
-    _record(before, after={"outcome": how.value, "fencing_token": _token(now), "reason": reason})
+        raise GrantOver(name, token, read(name))
+    _end(before, {"outcome": how.value, "fencing_token": token + 1, "reason": reason})
+    now = read(name)
     return sight(name, now) if now is not None else before
 
 
@@ -64,7 +68,10 @@ def raise_floor(wanted: int, *, reason: str) -> int:
     return after
 
 
-def _record(before: Sight, *, after: dict[str, object]) -> None:
+@transaction.atomic
+def _end(before: Sight, after: dict[str, object]) -> None:
+    """Have the rows of this database refuse the grant from now on, and say who ended it."""
+    grants.revoke(before.token)
     audit.record(
         action="lock.release", target=f"lock:{before.name}",
         before={"holder": before.holder, "fencing_token": before.token}, after=after,
@@ -74,7 +81,3 @@ def _record(before: Sight, *, after: dict[str, object]) -> None:
 def _who() -> str:
     who = audit.current()
     return f"{who.key} ({who.name})" if who.name and who.name not in who.key else who.key
-
-
-def _token(row: Row | None) -> int | None:
-    return row.fence if row is not None else None

@@ -1,14 +1,22 @@
 """An operator ends a grant: the one that was seen, on record, and never the next one."""
 
+from collections import Counter
+
 import pytest
+from django.db import connection, transaction
 
 from core import audit
 from core.audit.actor import Actor
 from core.audit.models import AuditEntry
+from core.fencing import StaleToken
+from core.fencing.models import ResourceFence
+from core.fencing.resources import admit
+from core.fencing.rows import fenced_update
 from core.locking import looking, releasing
 from core.locking.errors import GrantOver, LockNotFound, LocksAway
 from core.read_only import ReadOnly
 from locks import LockLost
+from locks.testing.contract import together
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +39,52 @@ def test_a_release_frees_the_lock_raises_its_token_and_tells_its_holder(lease, n
     with pytest.raises(LockLost):
         lease.renew()
     until(lambda: told, message="its holder was not told")
+
+
+def test_the_next_fenced_write_of_a_holder_that_lives_is_refused_at_once(lease, name):
+    """Before it is told, and before anybody else has the lock."""
+    account = ResourceFence.objects.filter(resource=name)
+    admit(name, lease.token)
+    fenced_update(account, lease.token)
+    release(name, lease.token)
+
+    lease.check()   # nobody has told it yet
+    with pytest.raises(StaleToken):
+        fenced_update(account, lease.token)
+    with pytest.raises(StaleToken), transaction.atomic():
+        admit(name, lease.token)
+    with pytest.raises(StaleToken), transaction.atomic():
+        admit("another resource", lease.token)
+
+
+def test_a_grant_that_was_not_ended_by_that_is_not_refused(lease, name):
+    with pytest.raises(GrantOver):
+        release(name, lease.token - 1)
+
+    admit(name, lease.token)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_operators_at_the_same_time_one_releases_it_and_both_are_on_record(lease, name, theirs):
+    def press(number):
+        try:
+            with audit.acting(Actor(key=f"user:{number}", name="", role="admin", channel="api")):
+                return releasing.release(name, token=lease.token, reason=f"reason {number}").state
+        except GrantOver:
+            return "over"
+        finally:
+            connection.close()   # it is this thread's own
+
+    pressed = together(4, press)
+    following = theirs.acquire(name)
+    with pytest.raises(GrantOver):
+        release(name, lease.token)
+
+    following.renew()
+    assert {"over": 3, "free": 1} == Counter(pressed)
+    freed = [each for each in looking.history(name) if each.kind == "force.freed"]
+    entry = AuditEntry.objects.get(target=f"lock:{name}", action="lock.release")
+    assert [(entry.actor, entry.after["reason"])] == [(each.actor, each.reason) for each in freed]
 
 
 def test_the_next_holder_has_a_greater_token_and_is_not_hit_by_a_repetition(lease, name, theirs):
