@@ -113,11 +113,11 @@ from locks.reentrancy import Reentrant
 from locks.row import Row, State
 from locks.semaphore import Semaphore
 from locks.store import Store
-from locks.stores.opening import open_store
+from locks.stores.opening import create_schema, open_store
 from locks.trust import Trust
 
 __all__ = [
     "AsyncLease", "AsyncLocks", "Ending", "Forced", "Leadership", "Lease", "Listed", "LockError", "LockHeld", "LockLost",
     "LockStoreUnavailable", "LockUnknown", "Locks", "NotGranted", "NotLeader", "Observer", "Page", "Purged", "Reaper",
-    "ReaperConfig", "Reentrant", "Row", "Semaphore", "State", "Store", "Trust", "open_store",
+    "ReaperConfig", "Reentrant", "Row", "Semaphore", "State", "Store", "Trust", "create_schema", "open_store",
 ]
