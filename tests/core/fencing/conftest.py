@@ -6,9 +6,6 @@ import pytest
 
 from locks.locks import Locks
 from locks.stores.memory import MemoryStore
-from tests.support.cassandra.fixtures import ring, shared_ring
-
-__all__ = ["ring", "shared_ring"]
 
 
 class Tokens(NamedTuple):

@@ -1,13 +1,11 @@
-import contextlib
 import itertools
 
 import pytest
-from cassandra import DriverException, OperationTimedOut
 
 from core.fencing import StaleToken
 from core.fencing.cassandra import FencedTable, WriteUnknown
 from locks.stores.cassandra.connection import Connection
-from tests.support.waiting import until
+from tests.support.cassandra import tables
 
 TEXT = "CREATE TABLE IF NOT EXISTS {keyspace}.account (id int PRIMARY KEY, balance int, fence bigint)"
 IDS = itertools.count()
@@ -16,18 +14,7 @@ IDS = itertools.count()
 @pytest.fixture(scope="package")
 def accounts(shared_ring):
     """A table that is known to every node."""
-    plain = Connection(shared_ring.direct, texts={})
-
-    def made():
-        with contextlib.suppress(OperationTimedOut, DriverException):
-            plain.session(10).execute(TEXT.format(keyspace=shared_ring.direct.keyspace), timeout=20)
-            return plain.session(10).cluster.control_connection.wait_for_schema_agreement(wait_time=10)
-        return False
-
-    try:
-        until(made, timeout=90)
-    finally:
-        plain.close()
+    tables.make(shared_ring, TEXT)
     return "account"
 
 

@@ -53,10 +53,9 @@ class Truth:
 
 
 @pytest.fixture
-def ring(rings):
-    ring = rings("v2")
-    yield ring
-    ring.heal()
+def ring(shared_ring):
+    yield shared_ring
+    shared_ring.heal()
 
 
 def play(ring, design, hurt):

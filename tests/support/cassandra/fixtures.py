@@ -1,14 +1,12 @@
-"""Fixtures: three nodes for the tests of one package, or none, named at the end as absent."""
+"""Fixtures: three nodes for the whole session, or none, named at the end as absent. Tests that use them come last, together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.devserver.cassandra.programs import Missing, Programs, programs
-from locks import forking
-from locks.stores.cassandra.answers import NotConnected
-from locks.stores.cassandra.connection import Connection
 from tests.support import components
 from tests.support.cassandra.hurt import HurtRing
 from tests.support.session import folder
@@ -16,11 +14,21 @@ from tests.support.session import folder
 STARTING_SECONDS = 420
 
 
-def patient(items: list[pytest.Item], fixture: str) -> None:
-    """Give tests that use nodes the time to start them, and once on a machine to fetch their jars."""
+def in_order(items: list[pytest.Item]) -> None:
+    """Let one ring live no longer than it is needed: first who needs none, then who uses that of v2, then that of v1.
+
+    Who may be the first to start it gets the time for that, and once on a machine to fetch its jars.
+    """
     for item in items:
-        if fixture in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+        if _turn(item) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STARTING_SECONDS))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "paxos_rings" not in getattr(item, "fixturenames", ()):
+        return 0
+    return 2 if getattr(item, "callspec", None) is not None and item.callspec.params.get("paxos") == "v1" else 1  # type: ignore[attr-defined]  # of functions
 
 
 def found() -> Programs:
@@ -33,13 +41,18 @@ def found() -> Programs:
 
 def close_connections() -> None:
     """End sessions that threads of the library have opened anew behind a test, and let none be opened: their nodes go now."""
+    from locks import forking  # the driver is of no use to tests without nodes
+    from locks.stores.cassandra.connection import Connection
+
     for each in list(forking._all):
         if isinstance(each, Connection):
             each._connected = _gone
             each.close()
 
 
-def _gone(timeout_seconds: float) -> None:
+def _gone(timeout_seconds: float) -> Any:
+    from locks.stores.cassandra.answers import NotConnected
+
     raise NotConnected("the nodes of the tests are gone")
 
 
@@ -52,15 +65,33 @@ def started(data_dir: Path, *, paxos: str = "v2") -> HurtRing:
     return ring.start()
 
 
-@pytest.fixture(scope="package")
-def shared_ring() -> Iterator[HurtRing]:
+@pytest.fixture(scope="session")
+def paxos_rings() -> Iterator[Callable[[str], HurtRing]]:
+    """Return the ring that runs this Paxos; one runs at a time, from the first test that asks for it."""
     with folder() as data_dir:
-        ring = started(data_dir)
-        try:
-            yield ring
-        finally:
+        running: dict[str, HurtRing] = {}
+
+        def end() -> None:
             close_connections()
-            ring.kill()
+            while running:
+                running.popitem()[1].kill()
+
+        def get(paxos: str) -> HurtRing:
+            if paxos not in running:
+                end()
+                running[paxos] = started(data_dir / paxos, paxos=paxos)
+            return running[paxos]
+
+        try:
+            yield get
+        finally:
+            end()
+
+
+@pytest.fixture(scope="session")
+def shared_ring(paxos_rings: Callable[[str], HurtRing]) -> HurtRing:
+    """Three nodes that run Paxos v2. Whoever hurts them asks for `ring` instead."""
+    return paxos_rings("v2")
 
 
 @pytest.fixture
