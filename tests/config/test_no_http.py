@@ -16,7 +16,7 @@ WRONG = {
     "markup in a header's name": (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n<script>alert(1)</script>: x\r\n\r\n", 400),
     "a folded header": (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: a\r\n b\r\n\r\n", 400),
     "no request line": (b"nonsense\r\n\r\n", 400),
-    "a long line": (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+    "a long line": (b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n\r\n", 414),
     "many headers": (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(200)) + b"\r\n", 431),
     "an unknown coding": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: odd\r\n\r\n", 501),
     "an unknown expectation": (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: miracles\r\nContent-Length: 0\r\n\r\n", 417),

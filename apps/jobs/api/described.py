@@ -81,15 +81,11 @@ ARTIFACT_LOCATION = OpenApiParameter(
     name="Location", type=OpenApiTypes.URI, location=OpenApiParameter.HEADER, response=[201],
     description="The address of the artifact.",
 )
-IF_NONE_MATCH = OpenApiParameter(
-    name="If-None-Match", type=OpenApiTypes.STR, location=OpenApiParameter.HEADER,
-    description="The `ETag` of bytes that you have.",
-)
 FILE_HEADERS = tuple(
     OpenApiParameter(name=name, type=OpenApiTypes.STR, location=OpenApiParameter.HEADER, response=[200], description=text)
     for name, text in {
         "Content-Disposition": "Always `attachment`, with the name of the file as in RFC 6266.",
-        "ETag": "The SHA-256 of the bytes, in hexadecimal.",
+        "ETag": "The SHA-256 of the bytes, in hexadecimal; with it in `If-None-Match`, the answer is 304.",
     }.items()
 )
 
@@ -178,7 +174,7 @@ def download(view: ViewT) -> ViewT:
     found: ViewT = extend_schema(
         operation_id="artifacts_read",
         summary="Download a file",
-        parameters=[ARTIFACT_ID, IF_NONE_MATCH, *FILE_HEADERS],
+        parameters=[ARTIFACT_ID, *FILE_HEADERS],
         extensions={"x-refusals": [410]},
         responses={
             (200, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, description="The bytes of the file."),

@@ -23,13 +23,14 @@ REFUSALS = {
     409: "The state of things forbids it at the moment.",
     410: "It was there once, and is deleted.",
     413: "The body is too large.",
+    414: "The address is longer than 8,190 bytes.",
     415: "The body is not `application/json`.",
     422: "The JSON is not what is asked for; `errors` points at each member.",
     429: "Too many writes from this address; `Retry-After` says when to come back.",
     500: "A mistake on our side; `request_id` finds it in the logs.",
     503: "A store does not answer, or the installation is read-only; nothing was changed.",
 }
-ALWAYS = (400, 401, 403, 406, 500, 503)
+ALWAYS = (400, 401, 403, 406, 414, 500, 503)
 NAMING_WHAT_MAY_BE_ABSENT = (404,)
 WRITING = (409, 413, 415, 422, 429)
 HEADERS = {

@@ -10,6 +10,7 @@ from core.devserver import child
 worker_class = "core.webworker.ProblemWorker"
 workers = 1
 threads = 8
+limit_request_line = 8190   # the most that gunicorn takes: a long address with wrong parameters is told which
 timeout = 60
 graceful_timeout = 3
 keepalive = 30
