@@ -19,7 +19,8 @@ SETTINGS = (
     "write_request_timeout", "internode_timeout",
 )
 PROPERTY = "cassandra.unsafe.disable-serial-reads-linearizability"
-OFFSET_SECONDS = 1.0          # half a request timeout: replicas drop what comes from a clock that is further off
+OFFSET_SECONDS = 1.0          # half a request timeout
+REQUEST_SECONDS = 2.0         # Cassandra's own write_request_timeout
 CLIENT_SECONDS = 60.0
 REPLICAS = 3
 DURATION = re.compile(r"(\d+)(ms|s|m)?")
@@ -198,14 +199,29 @@ def _of_paxos(node: Node) -> Iterator[Finding]:
 
 
 def _of_clocks(known: Facts) -> Iterator[Finding]:
+    """With `internode_timeout`, which is the default, replicas judge by the sender's clock whether a message came too late."""
     if not known.nodes:
         return
     offsets = [node.ahead_seconds for node in known.nodes]
     apart = max(offsets) - min(offsets)
-    if apart > OFFSET_SECONDS:
+    deaf = any(node.settings.get("internode_timeout", "true") != "false" for node in known.nodes)
+    longest = max(seconds(node.settings.get("write_request_timeout", "")) or REQUEST_SECONDS for node in known.nodes)
+    told = f"clocks of the nodes are {apart:.1f} s apart: {_by(known, lambda node: f'{node.ahead_seconds:+.1f} s')}"
+    if deaf and apart >= longest:
         yield Finding(
-            weight=Weight.RISK, what=f"clocks of the nodes are {apart:.1f} s apart: {_by(known, lambda node: f'{node.ahead_seconds:+.1f} s')}; "
-            "nodes whose clocks are a request timeout apart drop each other's messages", remedy="Have chrony or ntpd keep all clocks",
+            weight=Weight.RISK, what=f"{told}; with internode_timeout: true nodes that are more than {longest:.1f} s apart drop each "
+            "other's messages, and are as good as gone for each other",
+            remedy="Have chrony or ntpd keep all clocks, the one that is off first; until then restart the nodes with internode_timeout: false",
+        )
+    elif deaf and apart > OFFSET_SECONDS:
+        yield Finding(
+            weight=Weight.RISK, what=f"{told}; with internode_timeout: true nodes whose clocks are {longest:.1f} s apart drop each "
+            "other's messages", remedy="Have chrony or ntpd keep all clocks",
+        )
+    elif apart > OFFSET_SECONDS:
+        yield Finding(
+            weight=Weight.COST, what=f"{told}; no lock rests on them, but nodes go on working at requests whose time is over "
+            "(internode_timeout: false)", remedy="Have chrony or ntpd keep all clocks, then set internode_timeout: true",
         )
     nearest = min(offsets, key=abs)
     if abs(nearest) > CLIENT_SECONDS:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import PlatformError
+from core.locking.vetting import Unfit
 from locks import LockStoreUnavailable, LockUnknown, Row, State
 
 
@@ -50,5 +51,7 @@ def translated() -> Iterator[None]:
         yield
     except LockStoreUnavailable as exc:
         raise LocksAway(exc.why) from exc
+    except Unfit as exc:
+        raise LocksAway(str(exc)) from exc
     except LockUnknown as exc:
         raise LockOutcomeUnknown(exc.name, exc.why) from exc

@@ -5,6 +5,7 @@ from django.db import connections
 from psycopg.conninfo import make_conninfo
 
 from core.locking.metrics import OBSERVER
+from core.locking.vetting import vetted
 from locks import Locks, Observer
 from locks.stores.opening import open_store
 from locks.stores.postgresql import PostgresqlStore
@@ -16,12 +17,12 @@ DJANGOS = ("context", "cursor_factory", "prepare_threshold", "server_side_bindin
 def open_locks(*, owner: str = "", observer: Observer | None = None) -> Locks:
     """Return locks in the store at LOCKS_URL; without one they stand in the database of the jobs.
 
-    Nothing is connected yet. Make one for a process, and close it with the process. What happens is counted, unless another
+    Nothing is connected yet; a cluster is looked over before its first lock (`vetting`). Make one for a process, and close it with the process. What happens is counted, unless another
     observer is given.
     """
     observer = observer or OBSERVER
     if settings.LOCKS_URL:
-        return Locks(open_store(settings.LOCKS_URL), owner=owner, observer=observer)
+        return Locks(vetted(open_store(settings.LOCKS_URL)), owner=owner, observer=observer)
     return Locks(PostgresqlStore(database_address()), owner=owner, observer=observer)
 
 

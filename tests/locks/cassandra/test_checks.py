@@ -52,7 +52,11 @@ def test_nothing_is_found_where_all_is_well():
     (facts(node(cas_contention_timeout="1800ms"), node("b", cas_contention_timeout="5s")), Weight.COST, "5.0 s"),
     (facts(node(version=(4, 1, 3))), Weight.WRONG, "CASSANDRA-19617"),
     (facts(node(version=(4, 0, 11))), Weight.COST, "no Paxos v2"),
-    (facts(node(ahead=0.1), node("b", ahead=-3.0)), Weight.RISK, "3.1 s apart"),
+    (facts(node(ahead=0.1), node("b", ahead=-1.2)), Weight.RISK, "1.3 s apart"),
+    (facts(node(ahead=0.1), node("b", ahead=-3.0)), Weight.RISK, "as good as gone"),
+    (facts(node(ahead=3.0, write_request_timeout="5s"), node("b", write_request_timeout="5s")), Weight.RISK, "are 5.0 s apart drop"),
+    (facts(node(ahead=3.0, internode_timeout="false"), node("b")), Weight.RISK, "as good as gone"),
+    (facts(node(ahead=3.0, internode_timeout="false"), node("b", internode_timeout="false")), Weight.COST, "no lock rests on them"),
     (facts(node(ahead=-90.0), node("b", ahead=-90.5)), Weight.COST, "90 s off"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_thing_that_is_not_well_is_found_and_has_a_remedy(known, weight, said):

@@ -53,7 +53,7 @@ def test_a_clock_that_is_off_and_few_replicas_are_found(ring):
     finally:
         ring.clocks[1].set(0)
 
-    assert [Weight.RISK, Weight.RISK] == [finding.weight for finding in found]
+    assert [Weight.RISK, Weight.COST] == [finding.weight for finding in found]   # these nodes do not judge messages by clocks
     apart = float(re.search(r"([\d.]+) s apart", found[1].what)[1])
     assert ("1 replicas" in found[0].what, abs(apart - 20) < 2) == (True, True)
 
