@@ -86,9 +86,9 @@ def heads_of(rows: dict[str, Row]) -> Counter[str]:
     return Counter(row["lock_key"] for row in rows.values() if row["lock_key"] and not row["behind"] and not row["finished_at"])
 
 
-def lines_of(rows: dict[str, Row]) -> set[str]:
-    """Return the keys for whose place a ready job stands in line."""
-    return {row["lock_key"] for row in rows.values() if row["behind"] and row["status"] == "queued"}
+def lines_of(rows: dict[str, Row], *, paused: set[str]) -> set[str]:
+    """Return the keys for whose place a ready job stands in line that could be claimed."""
+    return {row["lock_key"] for row in rows.values() if row["behind"] and row["status"] == "queued" and row["queue"] not in paused}
 
 
 class Fleet(RuleBasedStateMachine):
@@ -265,8 +265,12 @@ class Fleet(RuleBasedStateMachine):
         heads.sweep(self.dispatch).get()
 
         rows = self.rows()
-        free = {job_id for job_id in rows if job_id != self.locked}
-        assert not lines_of({job_id: rows[job_id] for job_id in free}) - set(heads_of(rows)), "a key has jobs in line and no head"
+        line = lines_of({job_id: row for job_id, row in rows.items() if job_id != self.locked}, paused=self.paused)
+        going = heads_of({
+            job_id: row for job_id, row in rows.items()
+            if row["status"] != "queued" or row["queue"] not in self.paused or job_id == self.locked
+        })
+        assert not line - set(going), "a key has jobs in line and no head, or one that cannot be claimed"
 
     # What people do
 

@@ -93,6 +93,7 @@ class Dispatcher:
         self._clock = clock
         self._connection: psycopg.Connection[Any] | None = None
         self._next: dict[str, float] = {}
+        self._swept_to, self._sweeps = "", heads.SWEEP_KEYS
         self._back_off = SHORTEST_BACK_OFF
 
     def run_once(self) -> float:
@@ -222,7 +223,16 @@ class Dispatcher:
     def _sweep(self, ready: Counter[str]) -> None:
         """Give the keys of locks that have lost their head another, in a transaction of its own."""
         since = self._clock()
-        ready.update(heads.sweep(self._execute).get())
+        try:
+            swept = heads.sweep(self._execute, after=self._swept_to, limit=self._sweeps).get()
+        except pg.QueryCanceled:   # a repair, without which all else goes on
+            log.warning("dispatcher.cannot_sweep", why="the index of locks is full of dead rows: does a transaction stay open?")
+            self._sweeps = max(1, self._sweeps // 10)
+        else:
+            ready.update(swept.ready)
+            self._swept_to, self._sweeps = swept.after, min(2 * self._sweeps, heads.SWEEP_KEYS)
+            if swept.after:
+                self._next["sweep"] = self._clock()   # more are in line: go on after a rest
         self._rest("sweep", SWEEP_REST * (self._clock() - since))
 
     def _move(self, ready: Counter[str]) -> float:

@@ -9,7 +9,7 @@ from apps.jobs import services
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import Job
 from apps.jobs.scheduling.dispatcher import Dispatcher
-from apps.jobs.transitions import cancel, due, heads, rescue, retry
+from apps.jobs.transitions import cancel, due, heads, pause, rescue, retry
 from apps.jobs.transitions.statement import on_django
 from tests.support import waiting
 from tests.support.factories import (
@@ -221,6 +221,89 @@ def test_without_the_sweep_such_a_key_would_wait_for_ever(other, monkeypatch):
         dispatcher.close()
 
     assert [] == heads_of()
+
+
+def paused(queue):
+    pause.pause(on_django(), name=queue, by="", reason="")
+
+
+def sweep():
+    return heads.sweep(on_django()).get().ready
+
+
+def test_a_head_in_a_paused_queue_stands_back_for_the_next_in_an_open_one():
+    stopped = job(lock_key=KEY, queue="slow")
+    going = job(lock_key=KEY)
+    paused("slow")
+
+    assert {"default": 1} == sweep()
+    assert [going] == heads_of()
+    assert (Status.QUEUED, True) == (row(stopped).status, row(stopped).behind)
+    assert {} == sweep()
+
+
+def test_the_place_is_passed_on_to_the_oldest_in_an_open_queue():
+    first = job(lock_key=KEY)
+    job(lock_key=KEY, queue="slow")
+    going, me = job(lock_key=KEY), worker()
+    paused("slow")
+
+    assert {"default": 1} == ended(me, claim(me))
+    assert [going] == heads_of()
+    assert first not in heads_of()
+
+
+def test_a_job_of_a_resumed_queue_has_its_turn_when_the_place_is_free():
+    stopped = job(lock_key=KEY, queue="slow")
+    paused("slow")
+    job(lock_key=KEY)
+    sweep()
+    me = worker()
+    held = claim(me)
+    pause.resume(on_django(), name="slow").get()
+    assert {} == sweep()
+
+    assert {"slow": 1} == ended(me, held)
+    assert [stopped] == heads_of()
+
+
+def test_while_all_queues_of_a_key_are_paused_it_keeps_its_head_and_after_that_goes_on():
+    first, _ = jobs(2, lock_key=KEY, queue="slow")
+    paused("slow")
+    late = job(lock_key="payment:8", queue="slow")
+
+    assert {} == sweep()
+    assert ([first], []) == (heads_of(), heads_of("payment:8"))
+    pause.resume(on_django(), name="slow").get()
+    assert {"slow": 1} == sweep()
+    assert [late] == heads_of("payment:8")
+
+
+@transactional
+def test_a_paused_head_that_somebody_edits_keeps_its_place_so_that_there_are_not_two(held_by):
+    stopped = job(lock_key=KEY, queue="slow")
+    paused("slow")
+    job(lock_key=KEY)
+    with held_by(stopped):
+        assert {} == sweep()
+        assert [stopped] == heads_of()
+
+    assert {"default": 1} == sweep()
+
+
+def test_a_sweep_of_many_keys_goes_on_where_the_last_one_ended():
+    keys = [f"payment:{number}" for number in range(5)]
+    for key in keys:
+        job(lock_key=key)
+    Job.objects.update(behind=True)   # as races leave them
+    after, seen = "", []
+    for _ in range(3):
+        swept = heads.sweep(on_django(), after=after, limit=2).get()
+        after = swept.after
+        seen.append((swept.ready.total(), after))
+
+    assert [(2, "payment:1"), (2, "payment:3"), (1, "")] == seen
+    assert [1] * 5 == [len(heads_of(key)) for key in keys]
 
 
 @transactional
