@@ -44,7 +44,7 @@ class Lock:
                     detail = "is missing" if value is None else "must be a text, a number, an id or a time"
                     problems.append(Problem(pointer, f"{detail}: the lock {self.template!r} is named after it"))
         key = "".join(said)
-        if not problems and not (0 < len(key.encode()) <= MOST_KEY_BYTES and key.isprintable()):
+        if not problems and not (key.isprintable() and 0 < len(key.encode()) <= MOST_KEY_BYTES):
             problems.append(Problem("/payload", f"names the lock {key[:60]!r}: it must have 1 to {MOST_KEY_BYTES} printable bytes"))
         if problems:
             raise InvalidJob(problems)

@@ -55,6 +55,7 @@ def test_a_type_without_a_model_names_its_lock_after_what_it_is_given():
     ("l:{lines}", {"order_id": 7, "lines": [1]}, "/payload/lines"),
     ("n:{note}", {"order_id": 7, "remark": "\n"}, "/payload"),
     ("n:{note}", {"order_id": 7, "remark": "x" * 256}, "/payload"),
+    ("n:{note}", {"order_id": 7, "remark": "\x00"}, "/payload"),
 ])
 def test_a_payload_that_names_no_lock_is_refused_with_the_member_to_change(template, payload, pointer):
     assert [pointer] == [where for where, _ in problems(template, payload)]

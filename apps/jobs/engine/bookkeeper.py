@@ -179,7 +179,7 @@ class Bookkeeper:
             if holding is not None and holding.claim.fence == ending.fence:
                 del self.holdings[ending.id]
                 if self.keys is not None:
-                    self.keys.over(holding.claim, ending.outcome)
+                    self.keys.over(holding, ending.outcome)
 
     def _go_on(self, keys: Keyring, answer: Answer) -> None:
         """Let claims go on that have their lock, and look after the jobs whose turn it is now."""
@@ -229,20 +229,19 @@ class Bookkeeper:
         if holding is None or holding.claim.fence != fence:
             return
         del self.holdings[job_id]
-        if self.keys is not None:
-            self.keys.over(holding.claim)
         metrics.lost()
         self.stock.remove({job_id})
         log.warning("job.lease_lost", job_id=job_id, fence=fence)
         attempt = holding.attempt
         if attempt is None:   # refused too, and in the ledger: what a worker held beyond its lease can be seen there
             self.ledger.settle(Ending(id=job_id, fence=fence, outcome=AttemptOutcome.RELEASED))
-        if attempt is None or attempt.over:
-            return
-        attempt.tell(Word.LOST)
-        # Told under the old fence, it is refused and stands in the ledger; were the job still ours, it would go back.
-        attempt.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))
-        self.kill(attempt)
+        elif not attempt.over:
+            attempt.tell(Word.LOST)
+            # Told under the old fence, it is refused and stands in the ledger; were the job still ours, it would go back.
+            attempt.end(AttemptOutcome.STOPPED, error=error_text("LeaseLost", "its worker's lease had ended"))
+            self.kill(attempt)
+        if self.keys is not None:   # no lock is given back before what ran under it was ended
+            self.keys.over(holding)
 
     def _cancel(self, job_id: str, fence: int) -> None:
         holding = self.holdings.get(job_id)
@@ -326,6 +325,8 @@ class Bookkeeper:
             if self.threads or len(request.attempts) > 1:   # elsewhere Celery does it
                 request.enforce_deadline()
         self._enforce_cancellations()
+        if self.keys is not None:
+            self.keys.tick()
         self._come_due()   # not by its timer alone: releases of Celery have forgotten timers with the connection
         if self.stock.stuck(self.free()) and self.holdings:
             for queue in self.give_back(older_seconds=PATIENCE_SECONDS):   # somebody else may have a free slot

@@ -5,31 +5,38 @@ committed does the claim go on to the stock. A claim that gets none goes back to
 keeps the place of its key; so the others of that key ask nobody. The place is passed on after the lock was given back, so
 that the next one finds it free.
 
+A lock that another job has is mostly one that is just being given back: its place was passed on between the end of that job
+and the release, by whoever enqueued or looked. So it is asked for a few times more at once, and never counts as somebody
+else's, for whom a job would be put away.
+
 While the store is away one question at a time is asked, whoever else comes is put off for about as long as the outage has
 lasted. Jobs without a lock never come here.
 """
 
 import random
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from apps.jobs import metrics, registry
 from apps.jobs.engine.board import Word
-from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, News, Released, Untold, Wanted
+from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, News, Released, Untold, Wanted, owner_of
+from apps.jobs.engine.own_lock import OwnLock
 from apps.jobs.engine.result import error_text
+from apps.jobs.errors import InvalidJob
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.locking import LEASE
+from apps.jobs.registry import JobType
 from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.settle import Ending
 from apps.jobs.transitions.token import Note
 from locks import Lease
 
 if TYPE_CHECKING:
-    from apps.jobs.engine.bookkeeper import Bookkeeper
+    from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
+    from apps.jobs.engine.request import JobRequest
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 10.0   # for which a job is put off when its lock is busy
 AWAY_SECONDS, LONGEST_AWAY_SECONDS = 1.0, 60.0  # the same when the store is away
@@ -37,9 +44,10 @@ WAITERS = 100                                   # claims that may wait here for 
 MOST_REMEMBERED = 10_000                        # locks that were found busy
 UNCOUNTED = 32                                  # claims whose locks are asked for, before they make it fetch less
 LOOK_SECONDS = 0.5                              # between two questions of one that waits
+BRIEF, BRIEF_SECONDS = 3, 0.02                  # further questions about a lock that a job has; the first pause before one
 KEEPING = {AttemptOutcome.RELEASED, AttemptOutcome.STOPPED, AttemptOutcome.LOCK_BUSY, AttemptOutcome.LOCK_LOST}
-
-CLOSE = timedelta(seconds=1)
+# Said by the main process of a handler that may not have returned: a thread cannot be ended.
+LEFT = {AttemptOutcome.TIMED_OUT, AttemptOutcome.CANCELLED, AttemptOutcome.STOPPED, AttemptOutcome.LOCK_LOST, None}
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +58,15 @@ class Held:
 
     claim: Claim
     lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A lease whose job was settled while its handler runs on in a thread: it is given back when that returns."""
+
+    request: "JobRequest"
+    lease: Lease
+    key: str | None
 
 
 def is_needed(guard: str) -> bool:
@@ -64,26 +81,26 @@ class Keyring:
         self.book, self.locker = book, locker
         self.asked: dict[str, Claim] = {}
         self.held: dict[str, Held] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, tuple[float, Wanted]] = {}   # by job: when it asks again
+        self._left: list[Left] = []
         self._releasing = 0
-        self._busy: dict[str, int] = {}       # how often in a row a lock was found busy
+        self._busy: dict[str, int] = {}                       # how often in a row a lock was found busy
+        self._silent: dict[str, tuple[float, Wanted]] = {}    # by lock: when its holder is dead unless it has renewed it
         self._away_since: float | None = None
         self._probing = False
-        self._own: Lease | None = None        # stands for this start of the worker
+        self._own = OwnLock(book, locker)
 
     def start(self) -> None:
         """Begin, once the ledger has; ask for the worker's own lock if it shall have one."""
         self.locker.tell = self.book.ledger.tell
-        if self.book.config.guard == "worker":
-            self._ask_own()
+        self._own.start()
 
     def renew_own(self) -> None:
         """Ask for a lock that stands for the worker's new start, after it was declared dead."""
-        own, self._own, self.book.ledger.guard_token = self._own, None, None
+        own = self._own.take_away()
         if own is not None:
             self._give_back(own, key=None)
-        if self.book.config.guard == "worker":
-            self._ask_own()
+        self._own.start()
 
     def pending(self) -> bool:
         """Return whether a lock is on its way to us or from us."""
@@ -95,21 +112,31 @@ class Keyring:
 
     def close(self) -> None:
         """Give the worker's own lock back, and renew nothing any more."""
-        if self._own is not None:
-            self._own.release(timeout=CLOSE)
+        self._own.close()
         self.locker.close()
 
     # What the bookkeeper asks.
 
     def begin(self, claims: list[Claim]) -> list[Claim]:
         """Take claims that need a lock out of the stock and ask for it; return the others."""
-        wanted = {claim.id: found for claim in claims if (found := self._wanted(claim)) is not None}
-        if not wanted:
+        wanted: dict[str, Wanted] = {}
+        nameless: dict[str, tuple[Claim, InvalidJob]] = {}
+        for claim in claims:
+            try:
+                found = self._wanted(claim)
+            except InvalidJob as exc:
+                nameless[claim.id] = claim, exc
+            else:
+                if found is not None:
+                    wanted[claim.id] = found
+        if not wanted and not nameless:
             return claims
-        self.book.stock.remove(set(wanted))
+        self.book.stock.remove({*wanted, *nameless})
         for each in wanted.values():
             self._ask(each)
-        return [claim for claim in claims if claim.id not in wanted]
+        for claim, refusal in nameless.values():
+            self._end(claim, AttemptOutcome.DISCARDED, "InvalidJob", str(refusal))
+        return [claim for claim in claims if claim.id not in wanted and claim.id not in nameless]
 
     def noted(self, note: Note, *, stands: bool) -> None:
         """Let a claim whose token stands on its row go on; one whose row is somebody's goes back."""
@@ -133,15 +160,31 @@ class Keyring:
         held = self.held.get(claim.id)
         return held is None or bool(held.lease.remaining())
 
-    def over(self, claim: Claim, outcome: AttemptOutcome | None = None) -> None:
+    def over(self, holding: "Holding", outcome: AttemptOutcome | None = None) -> None:
         """Give back the lock of a claim that was settled or lost; None: lost, and whoever has it cares for its key."""
-        self._waiting.discard(claim.id)
-        key = claim.lock_key if outcome is not None and outcome not in KEEPING else None
+        claim, attempt = holding.claim, holding.attempt
+        self._waiting.pop(claim.id, None)
+        keeps = outcome is None or (outcome in KEEPING and holding.cancel_at is None)   # to be cancelled, it goes to no queue
+        key = None if keeps else claim.lock_key
         held = self.held.pop(claim.id, None)
-        if held is not None:
+        if held is None:
+            if key is not None:
+                self.book.ledger.pass_on(key)
+        elif self.book.threads and attempt is not None and outcome in LEFT and not attempt.request.gone:
+            self._left.append(Left(attempt.request, held.lease, key))
+        else:
             self._give_back(held.lease, key=key)
-        elif key is not None:
-            self.book.ledger.pass_on(key)
+
+    def tick(self) -> None:
+        """Look after what is due at a moment; twice a second. Timers may be forgotten with the connection to the broker."""
+        self._own.tick()
+        self._ask_again()
+        self._give_back_left()
+        now = time.monotonic()
+        for name, (at, wanted) in list(self._silent.items()):
+            if at <= now:
+                del self._silent[name]
+                self.locker.nudge(wanted)
 
     # What the locker says.
 
@@ -149,6 +192,7 @@ class Keyring:
         """Apply the news."""
         while self.locker.news:
             self._apply(self.locker.news.popleft())
+        self._give_back_left()
 
     def _apply(self, news: News) -> None:
         if isinstance(news, Released):
@@ -158,7 +202,7 @@ class Keyring:
             return
         claim = news.wanted.claim
         if claim is None:
-            self._apply_own(news)
+            self._own.heard(news)
             return
         match news:
             case Granted(lease=lease):
@@ -198,29 +242,42 @@ class Keyring:
         wanted, times = news.wanted, self._busy.get(news.wanted.name, 0)
         if not self._is_ours(claim):
             return
-        if wanted.on_busy == "wait" and len(self._waiting) < WAITERS:
-            self._waiting.add(claim.id)
-            pause = min(LOOK_SECONDS, max(0.02, news.free_in_seconds))
-            self.book.hub.call_later(random.uniform(pause / 2, pause), self._again, wanted)  # noqa: S311  spreads load
+        brief = news.by_job and wanted.tries < BRIEF
+        if (brief or wanted.on_busy == "wait") and len(self._waiting) < WAITERS:
+            pause = BRIEF_SECONDS * 2**wanted.tries if brief else min(LOOK_SECONDS, max(0.02, news.free_in_seconds))
+            self._wait(replace(wanted, tries=wanted.tries + 1), seconds=random.uniform(pause / 2, pause))  # noqa: S311  spreads load
             return
-        self.book.hub.call_later(news.free_in_seconds + 0.01, self.locker.nudge, wanted)
-        if len(self._busy) > MOST_REMEMBERED:
-            self._busy.clear()
+        for remembered in (self._busy, self._silent):
+            if len(remembered) > MOST_REMEMBERED:
+                remembered.clear()
         self._busy[wanted.name] = times + 1
+        self._silent.setdefault(wanted.name, (time.monotonic() + news.free_in_seconds, wanted))
         metrics.lock_refused("busy")
-        if wanted.on_busy == "discard":
+        if wanted.on_busy == "discard" and not news.by_job:
             self._end(claim, AttemptOutcome.DISCARDED, "LockHeld", news.why)
         else:
             longest = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0 ** min(times, 10), news.free_in_seconds + 0.1)
             self._put_off(claim, "LockHeld", news.why, seconds=longest, counted=True)
 
-    def _again(self, wanted: Wanted) -> None:
-        claim = wanted.claim
-        if claim is None or claim.id not in self._waiting:
-            return
-        self._waiting.discard(claim.id)
-        if self._is_ours(claim) and not self.book.draining:
-            self._ask(wanted)
+    def _wait(self, wanted: Wanted, *, seconds: float) -> None:
+        if wanted.claim is not None:
+            self._waiting[wanted.claim.id] = time.monotonic() + seconds, wanted
+            self.book.hub.call_later(seconds, self._ask_again)
+
+    def _ask_again(self) -> None:
+        now = time.monotonic()
+        for job_id, (at, wanted) in list(self._waiting.items()):
+            if at <= now:
+                del self._waiting[job_id]
+                if wanted.claim is not None and self._is_ours(wanted.claim) and not self.book.draining:
+                    self._ask(wanted)
+
+    def _give_back_left(self) -> None:
+        if self._left:
+            returned = [each for each in self._left if each.request.gone]
+            self._left = [each for each in self._left if each not in returned]
+            for each in returned:
+                self._give_back(each.lease, key=each.key)
 
     def _is_lost(self, claim: Claim, token: int, why: str) -> None:
         """End what runs under a lock that is no longer ours: it is told, then ended, and what it settles late is refused."""
@@ -242,41 +299,25 @@ class Keyring:
             )
             self.book.kill(attempt)
 
-    # The worker's own lock.
-
-    def _ask_own(self) -> None:
-        started = self.book.ledger.started
-        if started is not None and not self.book.draining:
-            self.locker.acquire(Wanted(
-                name=f"worker:{started.id}", lease=LEASE, on_busy="snooze", owner=started.name, claim=None,
-            ))
-
-    def _apply_own(self, news: Granted | Busy | Untold | Lost) -> None:
-        if isinstance(news, Granted):
-            self._own = news.lease
-            self.book.ledger.guard_token = news.lease.token
-            return
-        if isinstance(news, Lost) and (self._own is None or self._own.token != news.token):
-            return   # of an earlier start
-        self._own = self.book.ledger.guard_token = None
-        log.warning("worker.without_lock", why=news.why)
-        self.book.hub.call_later(random.uniform(0.5, 1.5) * AWAY_SECONDS, self._ask_own)  # noqa: S311  spreads load
-
     # What it does about them.
 
     def _wanted(self, claim: Claim) -> Wanted | None:
         known = registry.find(claim.type)
         if known is None:
             return None
-        started = self.book.ledger.started
-        owner = f"{started.name if started else 'worker'} job {claim.id}"
-        if known.lock is not None and claim.lock_key is not None:
-            return Wanted(
-                name=claim.lock_key, lease=known.lock.lease, on_busy=known.lock.on_busy, owner=owner, claim=claim,
-            )
-        if known.guard or self.book.config.guard == "job":
-            return Wanted(name=f"job:{claim.id}", lease=LEASE, on_busy="snooze", owner=owner, claim=claim)
+        if known.lock is not None:
+            name = _name(known, claim) if claim.lock_key is None else claim.lock_key
+            if name is not None:
+                return Wanted(
+                    name=name, lease=known.lock.lease, on_busy=known.lock.on_busy, owner=self._owner(claim), claim=claim,
+                )
+        elif known.guard or self.book.config.guard == "job":
+            return Wanted(name=f"job:{claim.id}", lease=LEASE, on_busy="snooze", owner=self._owner(claim), claim=claim)
         return None
+
+    def _owner(self, claim: Claim) -> str:
+        started = self.book.ledger.started
+        return owner_of(started.name if started else "worker", claim.id)
 
     def _ask(self, wanted: Wanted) -> None:
         claim = wanted.claim
@@ -315,3 +356,13 @@ class Keyring:
     def _give_back(self, lease: Lease, *, key: str | None) -> None:
         self._releasing += 1
         self.locker.release(lease, key=key)
+
+
+def _name(job_type: JobType, claim: Claim) -> str | None:
+    """Return the lock of a job that was stored before its type had one; None when its payload cannot be read."""
+    try:
+        return job_type.lock_key(claim.payload)
+    except InvalidJob:
+        raise
+    except Exception:  # noqa: BLE001  a model's own code may raise anything; the handler's process reads it again, and says so
+        return None

@@ -3,6 +3,7 @@
 What becomes of a question is news: it lies in `news` until the loop thread takes it, which `tell` asks it to.
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +18,11 @@ import structlog
 from apps.jobs.locking import OnBusy
 from apps.jobs.transitions.fetch import Claim
 from locks import Lease, LockHeld, Locks, LockUnknown, NotGranted
+from locks.reaper import Reaper
 
 THREADS = 8
 AWAY_SECONDS = 1.0   # after an unanswered question nobody waits for another answer
+A_JOB = re.compile(r" job [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,18 @@ class Wanted:
     on_busy: OnBusy
     owner: str
     claim: Claim | None
+    tries: int = 0
+    """How often it was found busy since its claim."""
+
+
+def owner_of(worker: str, job_id: str) -> str:
+    """Return what others see of a job that has a lock."""
+    return f"{worker} job {job_id}"
+
+
+def is_a_job(owner: str) -> bool:
+    """Return whether the owner of a lock is a job, of this worker or another."""
+    return A_JOB.search(owner) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,7 @@ class Busy:
     wanted: Wanted
     why: str
     free_in_seconds: float
+    by_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +167,14 @@ class Locker:
 
     def _asked(self, wanted: Wanted) -> News:
         try:
-            lease = self._opened().try_acquire(
-                wanted.name, lease=wanted.lease, owner=wanted.owner,
+            locks = self._opened()
+            shortest = timedelta(seconds=locks.store.shortest_lease_seconds)   # a longer one only gives a dead holder more time
+            lease = locks.try_acquire(
+                wanted.name, lease=max(wanted.lease, shortest), owner=wanted.owner,
                 on_lost=lambda lease, why: self._say(Lost(wanted, lease.token, why)),
             )
         except LockHeld as exc:
-            return Busy(wanted, str(exc), exc.free_in_seconds)
+            return Busy(wanted, str(exc), exc.free_in_seconds, by_job=is_a_job(exc.owner))
         except LockUnknown as exc:
             return Untold(wanted, str(exc), away=False)
         except Exception as exc:  # noqa: BLE001  a wrong address or a missing table must end no other job
@@ -173,6 +191,5 @@ class Locker:
         return Released(key)
 
     def _nudge(self, wanted: Wanted) -> None:
-        news = self._acquire(wanted)
-        if isinstance(news, Granted):
-            news.lease.release()
+        """Free it where it stands: to acquire it for nobody would be in the way of whoever asks at that moment."""
+        Reaper(self._opened()).visit(wanted.name)

@@ -6,6 +6,7 @@ import pytest
 
 from apps.jobs.engine import locker as lockers
 from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, Released, Untold, Wanted
+from core.ids import uuid7
 from locks import Locks, LockStoreUnavailable, State
 from locks.stores.memory import MemoryStore
 from locks.testing.clock import ManualClock
@@ -29,6 +30,7 @@ class Away:
 
     def __init__(self):
         self.asked = 0
+        self.store = MemoryStore()
 
     def try_acquire(self, name, **_):
         self.asked += 1
@@ -81,6 +83,45 @@ def test_a_dead_holders_lock_is_freed_by_who_saw_it_for_a_whole_lease(memory):
     locker.nudge(wanted())
 
     until(lambda: other.inspect("k").state == State.FREE, message="it was not freed")
+
+
+def test_to_look_after_a_dead_holder_disturbs_nobody(memory):
+    ours, other, _ = memory
+    other.acquire("k", lease=LEASE).release()
+    before, held = other.inspect("k"), other.acquire("held", lease=LEASE)
+    locker = Locker(lambda: ours)
+    for name in ("k", "held", "unknown"):
+        locker.nudge(wanted(name))
+    locker.acquire(wanted("last"))   # its answer comes once a thread is free
+    said(locker)
+
+    assert before == other.inspect("k")
+    assert held.remaining() > timedelta(0)
+    assert State.HELD == other.inspect("held").state
+    assert other.inspect("unknown") is None
+
+
+def test_a_lock_that_a_job_has_is_told_from_one_that_somebody_else_has(memory):
+    ours, other, _ = memory
+    other.acquire("a", lease=LEASE, owner=lockers.owner_of("w1@host", str(uuid7())))
+    other.acquire("b", lease=LEASE, owner="somebody with a job")
+    locker = Locker(lambda: ours)
+    locker.acquire(wanted("a"))
+    (first,) = said(locker)
+    locker.acquire(wanted("b"))
+    second = said(locker, 2)[1]
+
+    assert (True, False) == (first.by_job, second.by_job)
+
+
+def test_a_lease_shorter_than_a_store_allows_is_made_longer_and_puts_off_nobody():
+    slow = Locks(MemoryStore("slow", shortest_lease_seconds=5.0), background=False)
+    locker = Locker(lambda: slow)
+    locker.acquire(wanted())
+    (granted,) = said(locker)
+
+    assert isinstance(granted, Granted)
+    assert timedelta(seconds=3) < granted.lease.remaining() <= timedelta(seconds=5)
 
 
 def test_a_lost_lease_is_told_with_its_token(memory):

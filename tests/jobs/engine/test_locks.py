@@ -232,6 +232,52 @@ def test_what_a_killed_worker_held_is_run_under_a_greater_token_once_its_lease_i
     assert ["worker_lost", "completed"] == history(job_id)
 
 
+def test_a_job_to_be_put_away_for_others_is_run_again_when_its_own_worker_was_killed(start, key, desk):
+    """The lock is still held, by the job's first attempt."""
+    victim = start(slots=1)
+    job_id = place(victim, "discard", key=key, desk=str(desk.folder))
+    until(lambda: desk.began(job_id), timeout=30)
+    start(slots=1, queues=[victim.queue])
+    victim.kill()
+    desk.go()
+    (row,) = ended(job_id)
+
+    assert (Status.COMPLETED, 2, 0, 1) == (row.status, row.attempt, row.failures, row.rescues)
+
+
+def test_in_threads_nobody_else_gets_the_lock_of_a_handler_that_runs_on_after_its_timeout(start, locks, key, desk):
+    worker = start(pool="threads", slots=2)
+    known(worker.queue)
+    first = jobs.enqueue(
+        "locked.snooze", {"key": key, "desk": str(desk.folder)}, queue=worker.queue, timeout=timedelta(seconds=1), max_attempts=1,
+    )
+    until(lambda: desk.began(first), timeout=30)
+    in_status(first, Status.DEAD_LETTER)
+    second = place(worker, "snooze", key=key)
+    until(lambda: (factories.row(second).error or {}).get("class") == "LockHeld", timeout=30)
+    held = locks.inspect(f"k:{key}")
+    desk.go()
+    (row,) = ended(second)
+
+    assert State.HELD == held.state
+    one, two = locked_notes.runs(key)
+    assert one.ended <= two.began
+    assert (Status.COMPLETED, 1) == (row.status, row.attempt)
+    assert row.result > held.fence
+
+
+def test_a_job_that_was_stored_before_its_type_had_a_lock_runs_under_it(start, locks, key):
+    worker = start()
+    lease = locks.acquire(f"k:{key}")
+    job_id = place(worker, "snooze", key=key)
+    until(lambda: factories.row(job_id).status == Status.SCHEDULED, timeout=30)
+    Job.objects.filter(id=job_id).update(lock_key=None)
+    lease.release()
+    (row,) = ended(job_id)
+
+    assert row.result > lease.token
+
+
 def test_a_worker_that_stops_gives_its_locks_back_and_passes_the_place_on(start, locks, key, desk):
     worker = start(slots=1)
     first = place(worker, "snooze", key=key, desk=str(desk.folder))

@@ -1,0 +1,66 @@
+"""The lock that stands for one start of a worker; its token goes onto each of its claims. Loop thread only."""
+
+import math
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, Untold, Wanted
+from apps.jobs.locking import LEASE
+from locks import Lease
+
+if TYPE_CHECKING:
+    from apps.jobs.engine.bookkeeper import Bookkeeper
+
+AGAIN_SECONDS = 1.0   # between two questions, while there is none
+CLOSE = timedelta(seconds=1)
+
+log = structlog.get_logger(__name__)
+
+
+class OwnLock:
+    """Asked for again until it is had. Meanwhile jobs run without it."""
+
+    def __init__(self, book: "Bookkeeper", locker: Locker) -> None:
+        self.book, self.locker = book, locker
+        self._lease: Lease | None = None
+        self._ask_at = math.inf
+
+    def start(self) -> None:
+        """Ask for the lock of the worker's present start, if it shall have one."""
+        started = self.book.ledger.started
+        if self.book.config.guard == "worker" and started is not None and not self.book.draining:
+            self.locker.acquire(Wanted(
+                name=f"worker:{started.id}", lease=LEASE, on_busy="snooze", owner=started.name, claim=None,
+            ))
+
+    def take_away(self) -> Lease | None:
+        """Put no token on claims any more; return the lease, if there was one."""
+        lease, self._lease, self.book.ledger.guard_token = self._lease, None, None
+        return lease
+
+    def heard(self, news: Granted | Busy | Untold | Lost) -> None:
+        """Take what became of a question, or of the lease."""
+        if isinstance(news, Granted):
+            self._lease = news.lease
+            self.book.ledger.guard_token = news.lease.token
+            return
+        if isinstance(news, Lost) and (self._lease is None or self._lease.token != news.token):
+            return   # of an earlier start
+        self.take_away()
+        log.warning("worker.without_lock", why=news.why)
+        self._ask_at = time.monotonic() + random.uniform(0.5, 1.5) * AGAIN_SECONDS  # noqa: S311  spreads load
+
+    def tick(self) -> None:
+        """Ask again when it is time. By the worker's tick, as timers may be forgotten with the connection to the broker."""
+        if time.monotonic() >= self._ask_at:
+            self._ask_at = math.inf
+            self.start()
+
+    def close(self) -> None:
+        """Give it back, so that the list of locks does not show a worker that is gone."""
+        if self._lease is not None:
+            self._lease.release(timeout=CLOSE)

@@ -1,0 +1,203 @@
+"""What becomes of a claim whose lock is busy, as the loop thread decides it: with a locker that the test answers for."""
+
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+
+from apps.jobs.conf import Config
+from apps.jobs.engine import keyring as keyrings
+from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
+from apps.jobs.engine.keyring import BRIEF, Held
+from apps.jobs.engine.locker import Busy, Released, Untold
+from apps.jobs.lifecycle import AttemptOutcome
+from tests.jobs.engine.test_stock import rows
+from tests.support.factories import TYPE, registered
+
+
+class Asked:
+    """Stands for the threads: it keeps what they are asked to do."""
+
+    def __init__(self):
+        self.wanted, self.released, self.nudged, self.news = [], [], [], deque()
+
+    def acquire(self, wanted):
+        self.wanted.append(wanted)
+
+    def release(self, lease, *, key):
+        self.released.append((lease, key))
+
+    def nudge(self, wanted):
+        self.nudged.append(wanted.name)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(value=1000.0)
+    monkeypatch.setattr(keyrings, "time", SimpleNamespace(monotonic=lambda: now.value))
+    return now
+
+
+@pytest.fixture
+def book(clock):
+    """A bookkeeper whose timers never fire, as after a lost connection to the broker."""
+    made = Bookkeeper(Config(guard="job"))
+    made.hub = SimpleNamespace(call_later=lambda *_: None)
+    made.keys.locker = Asked()
+    return made
+
+
+def claimed(book, *, key="k:7", payload='{"n": 7}', number=1):
+    claim = rows(number + 1)[number]._replace(type=TYPE, lock_key=key, payload=payload)
+    book.holdings[claim.id] = Holding(claim, since=0.0)
+    book.keys.begin([claim])
+    return claim
+
+
+def answer(book, said):
+    """Say what became of the latest question."""
+    book.keys.locker.news.append(said(book.keys.locker.wanted[-1]))
+    book.keys.take()
+
+
+def busy(*, by_job, free_in_seconds=3.0):
+    return lambda wanted: Busy(wanted, "somebody has it", free_in_seconds, by_job=by_job)
+
+
+def endings(book):
+    return [ending.outcome for ending in book.ledger.endings]
+
+
+@pytest.fixture(params=["snooze", "discard"])
+def kind(request):
+    with registered(lock="k:{n}", on_busy=request.param):
+        yield request.param
+
+
+def test_a_lock_that_another_job_has_is_asked_for_again_before_the_job_is_put_off(book, clock, kind):
+    """Its holder is mostly just giving it back; and a job is put away for somebody who is no job, never for one."""
+    claimed(book)
+    for number in range(BRIEF):
+        answer(book, busy(by_job=True))
+        assert ([], number + 1) == (endings(book), len(book.keys.locker.wanted))
+        clock.value += 1.0
+        book.keys.tick()
+    answer(book, busy(by_job=True))
+
+    assert [AttemptOutcome.LOCK_BUSY] == endings(book)
+    assert BRIEF + 1 == len(book.keys.locker.wanted)
+
+
+def test_a_lock_that_somebody_else_has_puts_the_job_off_or_away_at_once(book, kind):
+    claimed(book)
+    answer(book, busy(by_job=False))
+
+    assert [{"snooze": AttemptOutcome.LOCK_BUSY, "discard": AttemptOutcome.DISCARDED}[kind]] == endings(book)
+
+
+def test_who_waits_here_asks_again_although_all_timers_were_forgotten(book, clock):
+    with registered(lock="k:{n}", on_busy="wait"):
+        claimed(book)
+        answer(book, busy(by_job=False))
+        book.keys.tick()
+        before = len(book.keys.locker.wanted)
+        clock.value += 1.0
+        book.keys.tick()
+
+    assert (1, 2) == (before, len(book.keys.locker.wanted))
+
+
+def test_a_job_that_came_back_while_it_had_waited_here_before_is_not_forgotten(book, clock):
+    """Its first claim's moment comes after its second one's question."""
+    with registered(lock="k:{n}", on_busy="wait"):
+        claim = claimed(book)
+        answer(book, busy(by_job=False))
+        holding = book.holdings.pop(claim.id)
+        book.keys.over(holding, AttemptOutcome.RELEASED)
+        again = claim._replace(fence=99)
+        book.holdings[claim.id] = Holding(again, since=0.0)
+        book.keys.begin([again])
+        answer(book, busy(by_job=False))
+        for _ in range(3):
+            clock.value += 0.3
+            book.keys.tick()
+
+    assert [1, 99, 99] == [wanted.claim.fence for wanted in book.keys.locker.wanted]
+
+
+def test_a_holder_that_may_be_dead_is_looked_after_once_however_often_its_lock_was_found_busy(book, clock):
+    with registered(lock="k:{n}"):
+        for number in range(1, 4):
+            claimed(book, number=number)
+            answer(book, busy(by_job=False, free_in_seconds=10.0))
+        clock.value += 9.0
+        book.keys.tick()
+        before = list(book.keys.locker.nudged)
+        clock.value += 2.0
+        book.keys.tick()
+
+    assert ([], ["k:7"]) == (before, book.keys.locker.nudged)
+
+
+def test_a_job_that_was_stored_before_its_type_had_a_lock_asks_for_it(book):
+    with registered(lock="k:{n}"):
+        claimed(book, key=None)
+
+    assert ["k:7"] == [wanted.name for wanted in book.keys.locker.wanted]
+
+
+def test_such_a_job_that_names_no_lock_is_put_away_and_does_not_run_without_one(book):
+    with registered(lock="k:{n}"):
+        claimed(book, key=None, payload='{"m": 7}')
+
+    assert [AttemptOutcome.DISCARDED] == endings(book)
+    assert "is named after it" in book.ledger.endings[0].error
+    assert [] == book.keys.locker.wanted
+
+
+def test_a_lock_is_kept_for_a_handler_that_runs_on_in_a_thread_after_its_job_was_ended(book):
+    book.threads = True
+    with registered(lock="k:{n}"):
+        claim = claimed(book)
+    request = SimpleNamespace(gone=False)
+    book.keys.held[claim.id] = Held(claim, lease="the lease")
+    book.keys.over(Holding(claim, 0.0, attempt=SimpleNamespace(request=request)), AttemptOutcome.TIMED_OUT)
+    book.keys.tick()
+    before = list(book.keys.locker.released)
+    request.gone = True
+    book.keys.tick()
+    book.keys.tick()
+
+    assert ([], [("the lease", "k:7")]) == (before, book.keys.locker.released)
+
+
+@pytest.mark.parametrize(("threads", "outcome"), [
+    (True, AttemptOutcome.COMPLETED), (True, AttemptOutcome.FAILED), (False, AttemptOutcome.TIMED_OUT),
+])
+def test_a_lock_is_given_back_with_its_job_where_nothing_runs_on(book, threads, outcome):
+    book.threads = threads
+    with registered(lock="k:{n}"):
+        claim = claimed(book)
+    book.keys.held[claim.id] = Held(claim, lease="the lease")
+    book.keys.over(Holding(claim, 0.0, attempt=SimpleNamespace(request=SimpleNamespace(gone=False))), outcome)
+
+    assert [("the lease", "k:7")] == book.keys.locker.released
+
+
+def test_the_place_of_a_key_is_passed_on_once_its_lock_was_given_back(book):
+    book.keys._releasing = 1
+    book.keys.locker.news.append(Released("k:7"))
+    book.keys.take()
+
+    assert ["k:7"] == list(book.ledger.keys)
+
+
+def test_while_the_store_is_away_one_question_at_a_time_is_asked(book):
+    with registered(lock="k:{n}"):
+        claimed(book, number=1)
+        answer(book, lambda wanted: Untold(wanted, "nobody is there", away=True))
+        for number in range(2, 5):
+            claimed(book, number=number)
+
+    assert [1, 2] == [wanted.claim.fence for wanted in book.keys.locker.wanted]
+    assert [AttemptOutcome.LOCK_BUSY] * 3 == endings(book)
