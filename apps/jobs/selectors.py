@@ -287,15 +287,23 @@ def waiters(names: Collection[str]) -> dict[str, int]:
 
 
 def why_waiting(found: Job) -> str:
-    """Say in a sentence why a queued job does not run yet; empty for any other."""
+    """Say in a sentence why a job that is queued, or was put off for its lock, does not run yet; empty for any other."""
+    if found.status == Status.SCHEDULED and found.lock_key and not found.behind and found.error:   # put off at the head of its key
+        return f"its lock could not be had: {found.error['message']}"
     if found.status != Status.QUEUED:
         return ""
     paused = Queue.objects.filter(name=found.queue, paused_at__isnull=False).first()
     if paused:
         return f"its queue {found.queue} is paused" + (f": {paused.paused_reason}" if paused.paused_reason else "")
     if found.behind:
-        return f"another job has its turn under the lock {found.lock_key!r}"
+        return _whose_turn(found)
     return _whom_it_lacks(found) or "it waits for its turn"
+
+
+def _whose_turn(found: Job) -> str:
+    head = Job.objects.filter(lock_key=found.lock_key, behind=False, finished_at__isnull=True).values_list("id", "status").first()
+    who = "another job" if head is None else f"job {head[0]}, which is {head[1]},"
+    return f"{who} has its turn under the lock {found.lock_key!r}"
 
 
 def _whom_it_lacks(found: Job) -> str:

@@ -5,8 +5,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.jobs import selectors
+from apps.jobs.lifecycle import AttemptOutcome
 from core.locking import waiting
-from tests.support.factories import claims, job, jobs, worker
+from tests.support.factories import CANCELLED, claim, claims, end, job, jobs, row, settled, worker
 
 pytestmark = pytest.mark.django_db
 KEY = "payment:7"
@@ -46,3 +47,23 @@ def test_nobody_looks_through_all_jobs_for_it():
     assert ["job_lock_line", "job_lock_head"] == [
         next(name for name in ("job_lock_line", "job_lock_head", "Seq Scan") if name in plan) for plan in plans
     ]
+
+
+def test_who_stands_in_line_is_told_whose_turn_it_is():
+    first, second = jobs(2, lock_key=KEY)
+    before = selectors.why_waiting(row(second))
+    claim(worker())
+
+    assert f"job {first}, which is queued, has its turn under the lock {KEY!r}" == before
+    assert f"job {first}, which is running, has its turn under the lock {KEY!r}" == selectors.why_waiting(row(second))
+
+
+def test_a_job_that_was_put_off_says_why_and_one_that_wished_to_be_says_nothing():
+    me = worker()
+    put_off, other = job(lock_key=KEY), job(lock_key="payment:8")
+    for held in claims(me):
+        outcome = AttemptOutcome.LOCK_BUSY if held.id == str(put_off) else AttemptOutcome.SNOOZED
+        settled(me, end(held, outcome, delay_seconds=60.0, error=CANCELLED))
+
+    assert "its lock could not be had: by a test" == selectors.why_waiting(row(put_off))
+    assert "" == selectors.why_waiting(row(other))

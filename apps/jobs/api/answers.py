@@ -53,7 +53,7 @@ class JobAnswer(BaseModel):
 class OneJob(JobAnswer):
     """A job as it stands now, and why it does not run yet."""
 
-    why_waiting: str | None = Field(description="A sentence about a queued job; null for any other.")
+    why_waiting: str | None = Field(description="A sentence about a job that is queued or put off for its lock; null for any other.")
 
 
 class JobPage(BaseModel):
