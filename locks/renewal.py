@@ -149,6 +149,7 @@ class Keeper:
                     return
                 watch.due = when
                 heapq.heappush(self._heap, (when, next(self._order), watch))
+                wake = wake and self._heap[0][2] is watch    # behind another nothing changes: it is come to after that one
         if closed:
             watch.lease.abandon()
         elif wake and self._threads:
@@ -156,7 +157,8 @@ class Keeper:
 
     def _pop(self) -> Watch | None:
         with self._guard:
-            while self._heap and self._heap[0][0] <= self._clock.now():
+            # what was released is let go of as soon as it comes up: most leases end long before anything is due for them
+            while self._heap and (self._heap[0][2].lease.is_over or self._heap[0][0] <= self._clock.now()):
                 when, _, watch = heapq.heappop(self._heap)
                 if when == watch.due:
                     watch.due = math.inf
