@@ -15,7 +15,7 @@ from locks.judging import Step, judge
 from locks.lease import Lease
 from locks.means import Means
 from locks.observer import Granted, GuessMissed, NotHeld
-from locks.row import Row, State
+from locks.row import Row, State, Version
 
 FIRST_PAUSE = 0.02
 MANNERS = 0.06       # seconds within which others who wait are likely to look
@@ -28,8 +28,10 @@ class Sent:
 
     at: float
     """When its first copy was sent: a lease under it counts from here."""
-    victim: uuid.UUID | None
-    """Whose grant it was to take over."""
+    victim: Version | None
+    """Which grant it was to take over."""
+    observed_seconds: float
+    """For how long that had been watched."""
 
 
 class Acquisition:
@@ -76,8 +78,9 @@ class Acquisition:
         following: Grant | Lease = self._approach()
         while not isinstance(following, Lease):
             change = following
-            victim = change.seen.nonce if isinstance(change, AcquireExact) and change.seen.state == State.HELD else None
-            self._sent[change.fence] = Sent(self._means.clock.now(), victim)
+            victim = change.seen if isinstance(change, AcquireExact) and change.seen.state == State.HELD else None
+            now = self._means.clock.now()
+            self._sent[change.fence] = Sent(now, victim, self._means.sights.watched(self._name) if victim else 0.0)
             question = Question(change)
             match self._ask(question):
                 case Applied():
@@ -96,15 +99,21 @@ class Acquisition:
         return following
 
     def _approach(self) -> Grant | Lease:
-        """Ask at once, or, where others were in the way a moment ago, look first and leave them a chance.
+        """Ask at once, or make the lock first if it is likely to be a new one; or look first, which disturbs nobody:
 
-        Else whoever has just released has it again before anybody else has looked, and all the others' questions are refused.
+        - where others were in the way a moment ago, and after leaving them a chance: else whoever has just released has it
+          again before anybody else has looked, and all the others' questions are refused;
+        - while it is not known what became of the last question: a store that is away is then known to be away before
+          anything is asked whose outcome would be unknown.
         """
-        if not self._patient or not self._means.sights.is_wanted(self._name):
-            return self._cold()
-        self._means.clock.sleep(random.uniform(0, MANNERS))   # noqa: S311  as below
+        sights, asker = self._means.sights, self._means.asker
+        wanted = self._patient and sights.is_wanted(self._name)
+        if not wanted and not asker.in_doubt:
+            return self._create() if sights.is_likely_new(self._name) else self._cold()
+        if wanted:
+            self._means.clock.sleep(random.uniform(0, MANNERS))   # noqa: S311  as below
         with self._answering():
-            row = self._means.asker.look(self._name, until=self._until)
+            row = asker.look(self._name, until=self._until)
         if row is None or row.state != State.HELD:
             self._above = max(self._above, 0 if row is None else row.fence)
             return self._cold()
@@ -130,7 +139,7 @@ class Acquisition:
                 return self._cold()
             case Step.WAIT:
                 return self._wait(row)
-        if row.fence >= (asked := max(self._sent, default=0)):
+        if self._sent and row.fence >= (asked := max(self._sent)):
             self._means.observer.tell(GuessMissed(name=self._name, token=asked, fence=row.fence))
         return self._exact(row)
 
@@ -188,7 +197,9 @@ class Acquisition:
         )
         self._means.observer.tell(Granted(
             name=self._name, token=fence, nonce=self._nonce, deadline=lease.deadline,
-            waited_seconds=clock.now() - self._begun, questions=self._questions, adopted=adopted, victim=sent.victim,
+            waited_seconds=clock.now() - self._begun, questions=self._questions, adopted=adopted,
+            victim=sent.victim.nonce if sent.victim else None, victim_renewals=sent.victim.hb if sent.victim else None,
+            observed_seconds=sent.observed_seconds,
         ))
         if sent.victim is not None:
             self._means.journal.note(self._name, "taken_over", token=fence, actor=self._owner, reason="not renewed for a whole lease")
@@ -196,7 +207,11 @@ class Acquisition:
 
     def _ask(self, question: Question, *, until: float | None = None) -> Answer:
         self._questions += 1
-        return self._means.asker.ask(question, until=self._until if until is None else until)
+        answer = self._means.asker.ask(question, until=self._until if until is None else until)
+        if self._questions == 1 and isinstance(answer, Applied | Refused):
+            existed = answer.row is not None if isinstance(answer, Refused) else not isinstance(question.change, Create)
+            self._means.sights.meet(self._name, existed=existed)
+        return answer
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:

@@ -39,6 +39,8 @@ class Asker:
 
     def __init__(self, store: Store, *, clock: Clock, observer: Observer) -> None:
         self.store, self._clock, self._observer = store, clock, observer
+        self.in_doubt = False
+        """The last answer that this process got, to whatever change, was no answer."""
 
     def once(self, question: Question, *, until: float) -> Answer:
         """Make the next attempt."""
@@ -47,6 +49,7 @@ class Asker:
             question.sent = begun
         number, question.number = question.number, question.number + 1
         answer = self.store.attempt(question.change, number=number, timeout_seconds=self._cut(until))
+        self.in_doubt = not isinstance(answer, Applied | Refused)
         if isinstance(answer, Unknown):
             question.doubt = True
         change = question.change

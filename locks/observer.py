@@ -38,6 +38,10 @@ class Granted(Happening):
     adopted: bool
     """An earlier copy of our own had won, and its answer was lost."""
     victim: uuid.UUID | None
+    victim_renewals: int | None = None
+    """How often the holder that was taken over had renewed; never: perhaps nobody ever knew that it held the lock."""
+    observed_seconds: float = 0.0
+    """How long this process had watched that holder do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

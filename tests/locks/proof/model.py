@@ -183,6 +183,8 @@ class Model:
                 yield from self.exact(world, index, client, world.row)
         else:
             yield from self.cold(world, index, client)
+        if self.scenario.strangers:
+            yield from self.create(world, index, client)
 
     def begin_purge(self, world: World, index: int, client: Client) -> Iterator[World]:
         if world.row is not None and world.row.state in (State.FREE, State.NEW):
@@ -289,8 +291,7 @@ class Model:
         """Do what the real judge says."""
         match judge(row, nonce=self.nonce(index, client), sent=client.sent):
             case Step.CREATE:
-                create = Create(name="a", nonce=100 + self.nonce(index, client), owner="o")
-                yield from self.ask(world, index, replace(client, doing="creating"), create)
+                yield from self.create(world, index, client)
             case Step.FLOOR:
                 above = client.above if self.design.floor_after_row else max(client.above, 0)
                 yield self.with_client(world, index, replace(client, doing="floor", seen=row, above=above))
@@ -302,6 +303,10 @@ class Model:
                 yield from self.granted(world, index, client, row.version)
             case Step.WAIT:
                 yield self.with_client(world, index, replace(client, doing="waiting", seen=row))
+
+    def create(self, world: World, index: int, client: Client) -> Iterator[World]:
+        create = Create(name="a", nonce=100 + self.nonce(index, client), owner="o")
+        yield from self.ask(world, index, replace(client, doing="creating"), create)
 
     def look(self, world: World, index: int, client: Client) -> Iterator[World]:
         """Give up, or look: take over what is dead, ask again for what looks free."""

@@ -14,13 +14,15 @@ RENEWED = Scenario(largest=2, renewals=1)
 PURGED = Scenario(roles=("lock", "purge"), renewals=0, largest=5, row=USED)
 ABSENT = Scenario(roles=("lock", "purge"), renewals=0, largest=5, row=None)
 FORCED = Scenario(roles=("lock", "lock", "force"), largest=2, guesses=(1,))   # the operator's question may be repeated
+STRANGE = Scenario(roles=("lock", "purge"), renewals=0, largest=5, row=USED, strangers=True)    # it makes what is there, or was
+STRANGERS = Scenario(largest=2, renewals=0, row=None, guesses=(1,), strangers=True)
 AGAIN = Scenario(operations=2, renewals=0, largest=3, repeats=0, guesses=(1,))
 
 
 explored = functools.cache(explore)    # what two tests ask about is explored once
 
 
-@pytest.mark.parametrize("scenario", ["CONTENDED", "RENEWED", "PURGED", "ABSENT", "FORCED", "AGAIN"])
+@pytest.mark.parametrize("scenario", ["CONTENDED", "RENEWED", "PURGED", "ABSENT", "FORCED", "AGAIN", "STRANGE", "STRANGERS"])
 def test_no_order_of_events_breaks_our_rules(scenario):
     found = explored(globals()[scenario], Design())
 
@@ -36,6 +38,8 @@ def test_no_order_of_events_breaks_our_rules(scenario):
     (RENEWED, {"unknown_renewal_trusted": True}, "two holders"),
     (PURGED, {"floor_before_burial": False}, "a token did not rise"),
     (PURGED, {"floor_after_row": False}, "a token did not rise"),
+    (STRANGE, {"floor_before_burial": False}, "a token did not rise"),
+    (STRANGE, {"floor_after_row": False}, "a token did not rise"),
     (FORCED, {"force_names_token": False}, "an innocent holder was hit"),
 ])
 def test_each_rule_is_needed(scenario, without, fault):

@@ -66,6 +66,7 @@ class Scenario:
     largest: int = 4                       # token
     renewals: int = 1
     row: Row | None = UNUSED
+    strangers: bool = False                # a call may begin by making the lock, whether there is one or not
 
 
 @dataclass
