@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
@@ -13,8 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from bench import machine as here
 from bench import page
 from bench.options import Options
 from bench.results import Line, Record, Results, shown
@@ -81,31 +77,7 @@ def machine(stage: Stage) -> dict[str, Any]:
             "Valkey": client.info("server").get("valkey_version", ""),
         }
         durable = {name: told(name) for name in ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")}
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load": [round(each, 2) for each in os.getloadavg()],
-        "python": platform.python_version(),
-        **servers,
-        **durable,
-        "packages": {name: version(name) for name in PACKAGES},
-        "commit": _commit(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
-def _commit() -> str:
-    asked = ("git", "describe", "--always", "--dirty")
-    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return {**here.machine(), **servers, **durable, "packages": {name: version(name) for name in PACKAGES}}
 
 
 def _csv(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:

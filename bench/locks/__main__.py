@@ -1,137 +1,116 @@
 """`python -m bench.locks`: measure, say how it goes on stderr, print the table and write it to bench/reports/."""
 
 import argparse
-import json
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "platform")]   # a bare checkout works without being installed
 
-from bench.locks.measure import Figures, Work, measure  # noqa: E402  the path comes first
-from bench.locks.pairs import PAIRS, RAW_SCHEMA, fresh  # noqa: E402
+from bench.locks import report  # noqa: E402  the path comes first
+from bench.locks.asked import Key  # noqa: E402
+from bench.locks.cases import DESIGNS, Case, cases  # noqa: E402
+from bench.locks.found import SHOWN, Run  # noqa: E402
+from bench.locks.measure import Figures, Slice, Work, measure  # noqa: E402
+from bench.locks.pairs import RAW_SCHEMA, fresh  # noqa: E402
 from bench.locks.seed import SCHEMA  # noqa: E402
 from bench.locks.tracing import Traced, trace  # noqa: E402
+from bench.machine import machine  # noqa: E402
 from core.devserver.cassandra.node import Tuning  # noqa: E402
 from core.devserver.cassandra.programs import programs  # noqa: E402
 from core.devserver.cassandra.ring import Ring  # noqa: E402
 from locks.stores.cassandra import Address, schema  # noqa: E402
 
 KEYSPACE = "locks"
-NAMES, PROCESSES, COLD = 64, 8, 60
-CASES = ("warm", "cold", "64 names", "1 name")
-Key = tuple[str, str, str]   # Paxos, case, design
+WARMING = 20   # names with which each design warms the nodes
+BEGAN = time.monotonic()
 
 
 def main() -> int:
     """Run what the command line asks for."""
     asked = _asked()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # so that nodes and files go as they do after Ctrl-C
+    before = machine()
+    known = cases(seconds=asked.seconds, rounds=asked.rounds, minute=asked.minute)
+    wanted = [known[name] for name in asked.cases.split(",")]
     figures: dict[Key, list[Figures]] = {}
     traced: dict[str, list[Traced]] = {}
     found = programs(say=_say)
-    for paxos in asked.paxos.split(","):
-        with tempfile.TemporaryDirectory(prefix="bench-locks-") as folder:
-            ring = Ring(data_dir=Path(folder), programs=found, tuning=Tuning(paxos=paxos)).start()
-            try:
-                address = Address(hosts=tuple(ring.contact_points), port=ring.port, keyspace=KEYSPACE)
-                schema.apply(address)
-                ring.create([text.format(keyspace=KEYSPACE) for text in (*SCHEMA, RAW_SCHEMA)])
-                traced[paxos] = [each for design in PAIRS for each in trace(address, design)]
-                _rounds(asked, paxos, address, figures)
-            finally:
-                ring.kill()
-    text = "\n".join(_table(figures, traced))
-    print(text)
-    report = ROOT / "bench" / "reports" / f"locks-{time.strftime('%Y%m%d-%H%M%S')}"
-    report.mkdir(parents=True)
-    (report / "report.txt").write_text(text + "\n", encoding="utf-8")
-    runs = [{"paxos": key[0], "case": key[1], "design": key[2], **each.as_dict()} for key, all_ in figures.items() for each in all_]
-    (report / "runs.json").write_text(json.dumps(runs, indent=1), encoding="utf-8")
-    print(f"\nwritten to {report.relative_to(ROOT)}/")
+    try:
+        for paxos in asked.paxos.split(","):
+            _say(f"{paxos}: starting three nodes")
+            with tempfile.TemporaryDirectory(prefix="bench-locks-") as folder:
+                ring = Ring(data_dir=Path(folder), programs=found, tuning=Tuning(paxos=paxos)).start()
+                try:
+                    address = Address(hosts=tuple(ring.contact_points), port=ring.port, keyspace=KEYSPACE)
+                    schema.apply(address)
+                    ring.create([text.format(keyspace=KEYSPACE) for text in (*SCHEMA, RAW_SCHEMA)])
+                    _say(f"{paxos}: warming the nodes, {asked.warm:.0f} s of each design")
+                    _warm(address, asked.warm)
+                    _say(f"{paxos}: tracing")
+                    traced[paxos] = [each for design in DESIGNS for each in trace(address, design)]
+                    for case in wanted:
+                        _measure(paxos, case, address, figures)
+                finally:
+                    ring.kill()
+    except KeyboardInterrupt:
+        _say("interrupted: reporting what there is")
+    run = Run(machine=before, options=vars(asked), cases=wanted, measured=figures, traced=traced)
+    folder_ = ROOT / "bench" / "reports" / f"locks-{time.strftime('%Y%m%d-%H%M%S')}"
+    report.write(run, folder_)
+    print(report.text(run))
+    print(f"\nwritten to {folder_.relative_to(ROOT)}/")
     return 0
 
 
-def _rounds(asked: argparse.Namespace, paxos: str, address: Address, figures: dict[Key, list[Figures]]) -> None:
-    """Measure each case in rounds in which the designs take turns, so that a ratio is one of neighbours in time."""
-    for design in PAIRS:
-        measure([Work(address=address, design=design, namespace=fresh(), names=tuple(map(str, range(20))), seconds=3)])   # to warm the nodes
-    for case in asked.cases.split(","):
-        for number in range(asked.rounds):
-            for design in PAIRS:
-                found = measure(_works(case, address, design, asked.seconds))
-                figures.setdefault((paxos, case, design), []).append(found)
-                _say(f"{paxos} {case:9} {design:5} round {number + 1}: {_shown(found)}")
+def _warm(address: Address, seconds: float) -> None:
+    """Let the nodes compile what they will do, so that the first design is not measured against interpreted code."""
+    work = Work(address=address, namespace=fresh(), names=tuple(f"warming-{number}" for number in range(WARMING)))
+    slices = [Slice(design=design, round=0, seconds=seconds) for design in DESIGNS] if seconds else []
+    measure([work] * 2, slices, heard=lambda *_: None)
 
 
-def _works(case: str, address: Address, design: str, seconds: float) -> list[Work]:
-    def work(names: tuple[str, ...], **options: int | bool) -> Work:
-        return Work(address=address, design=design, namespace=namespace, names=names, seconds=seconds, **options)  # type: ignore[arg-type]  # of one of two kinds
+def _measure(paxos: str, case: Case, address: Address, figures: dict[Key, list[Figures]]) -> None:
+    """Measure a case; rounds are kept whole, so that an interrupted one leaves no half of a ratio."""
+    heard: dict[int, dict[str, Figures]] = {}
 
-    namespace = fresh()
-    if case == "warm":
-        return [work(("x",), warm=True)]
-    if case == "cold":
-        return [work(tuple(f"cold-{number}" for number in range(COLD)), turns=COLD)]
-    if case == "64 names":
-        return [work(tuple(f"{number}" for number in range(first, NAMES, PROCESSES)), warm=True) for first in range(PROCESSES)]
-    return [work(("hot",))] * PROCESSES
+    def hear(each: Slice, found: Figures) -> None:
+        _say(f"{paxos} {case.name:9} {SHOWN[each.design]:6} round {each.round + 1}: {_shown(found)}")
+        heard.setdefault(each.round, {})[each.design] = found
+        if len(heard[each.round]) == len(DESIGNS):
+            for design in DESIGNS:
+                figures.setdefault((paxos, case.name, design), []).append(heard[each.round][design])
 
-
-def _table(figures: dict[Key, list[Figures]], traced: dict[str, list[Traced]]) -> Iterator[str]:
-    for paxos, steps in traced.items():
-        yield f"Paxos {paxos}: what is sent for each step"
-        for step in steps:
-            rounds = ", ".join(f"{phase} in {count}" for phase, count in step.rounds.items())
-            yield f"  {step.design:5} {step.step:13} {step.requests} requests: {', '.join(step.statements)} ({rounds})"
-    yield ""
-    yield f"{'':27} {'p50 ms':>8} {'p99 ms':>8} {'pairs/s':>8} {'each':>9} {'statements':>11} {'unknown':>8}   ours to it"
-    for (paxos, case, design), found in figures.items():
-        middle = _median(found)
-        each = f"{middle.least_of_a_process}-{middle.most_of_a_process}"
-        yield (
-            f"{paxos} {case:10} {design:6} {'':6} {middle.p50_ms:8.1f} {middle.p99_ms:8.1f} {middle.pairs_per_s:8.1f} {each:>9} "
-            f"{middle.statements_per_pair:11.2f} {middle.unknown:8} {_ratio(figures, paxos, case, design)}"
-        )
-
-
-def _ratio(figures: dict[Key, list[Figures]], paxos: str, case: str, design: str) -> str:
-    """Return our time to this design's, and our rate to its, as medians of the rounds' pairs."""
-    ours, theirs = figures[paxos, case, "ours"], figures[paxos, case, design]
-    if design == "ours":
-        return ""
-    time_ = statistics.median(mine.p50_ms / other.p50_ms for mine, other in zip(ours, theirs, strict=True))
-    rate = statistics.median(mine.pairs_per_s / other.pairs_per_s for mine, other in zip(ours, theirs, strict=True))
-    return f"  time x {time_:.2f}, rate x {rate:.2f}"
-
-
-def _median(found: list[Figures]) -> Figures:
-    return sorted(found, key=lambda each: each.p50_ms)[len(found) // 2]
+    measure(case.works(address), list(case.slices()), heard=hear)
 
 
 def _shown(found: Figures) -> str:
     each = f"{found.least_of_a_process}-{found.most_of_a_process}"
-    return f"p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms, {found.pairs_per_s:.1f} pairs/s ({each} each), unknown {found.unknown}"
+    return (
+        f"p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms, {found.pairs_per_s:.1f} pairs/s ({each} each), "
+        f"client {found.client_ms:.2f} ms, unknown {found.unknown}"
+    )
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - BEGAN:6.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def _asked() -> argparse.Namespace:
+    known = ",".join(cases(seconds=1, rounds=1, minute=1))
     parser = argparse.ArgumentParser(
         prog="python -m bench.locks", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Measure acquire and release on three nodes of Cassandra: ours, the design that is commonly built, and bare LWTs.",
     )
     parser.add_argument("--paxos", default="v2,v1")
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cases", default=known)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a round of each design")
+    parser.add_argument("--rounds", type=int, default=5, help="of all cases but the contended name, which has one")
+    parser.add_argument("--minute", type=float, default=60.0, help="seconds of the contended name, of each design")
+    parser.add_argument("--warm", type=float, default=10.0, help="seconds that nodes are warmed with each design")
     return parser.parse_args()
 
 

@@ -77,11 +77,26 @@ class OurPair:
         self.connection, self._locks = store.connection, Locks(store)
         self._lease = timedelta(seconds=LEASE_SECONDS)
 
-    def acquire(self, name: str) -> None:
-        self._held = self._locks.acquire(name, lease=self._lease, timeout=timedelta(seconds=TIMEOUT_SECONDS))
+    def acquire(self, name: str, *, lease: timedelta | None = None) -> None:
+        self._held = self._locks.acquire(name, lease=lease or self._lease, timeout=timedelta(seconds=TIMEOUT_SECONDS))
 
     def release(self) -> None:
         self._held.release()
+
+    def renew(self) -> None:
+        self._held.renew()
+
+    def die(self) -> None:
+        """Do as a process does that was stopped: renew nothing any more, and tell nobody."""
+        self._locks.keeper.forget()
+
+    def forget(self) -> None:
+        """Know nothing of what other processes were seen to do."""
+        self._locks = Locks(self._locks.store)
+
+    @property
+    def shortest_lease_seconds(self) -> float:
+        return self._locks.store.shortest_lease_seconds
 
     def close(self) -> None:
         self._locks.close()

@@ -1,16 +1,17 @@
-"""What one acquire is on the wire and in the servers: statements counted on our side, and the servers' own traces of them."""
+"""What one call is on the wire and in the servers: statements counted on our side, and the servers' own traces of them."""
 
 import collections
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from bench.locks.pairs import PAIRS, fresh
+from bench.locks.pairs import PAIRS, OurPair, fresh
 from locks.stores.cassandra import Address
 
 SECONDS = 10.0
+NAMES = 4   # that are new one after the other
 PHASES = {   # what nodes say of the rounds of Paxos, v2 and v1
     "prepare": ("Promising", "Paxos: prepare", "PAXOS2_PREPARE_REQ message", "PAXOS_PREPARE_REQ message"),
     "propose": ("Accepting proposal", "PAXOS2_PROPOSE_REQ message", "PAXOS_PROPOSE_REQ message"),
@@ -27,12 +28,89 @@ class Traced:
     statements: tuple[str, ...]
     requests: int
     """That servers have traced."""
-    rounds: dict[str, int]
+    rounds: Mapping[str, int]
     """In how many of them each phase of Paxos was seen."""
 
 
+def trace(address: Address, design: str) -> list[Traced]:
+    """Trace each step of a lock's life in this design."""
+    return _trace_ours(address) if design == "ours" else _trace_plain(address, design)
+
+
+def _trace_plain(address: Address, design: str) -> list[Traced]:
+    pair = PAIRS[design](address, fresh())
+    try:
+        steps = _Steps(design, pair.connection.session(SECONDS), pair.statements)
+        pair.acquire("connected")
+        pair.release()
+        steps.take("the first acquire of a name", lambda: pair.acquire("x"))
+        steps.take("release", pair.release)
+        steps.take("acquire", lambda: pair.acquire("x"))
+        pair.release()
+        return steps.found
+    finally:
+        pair.close()
+
+
+def _trace_ours(address: Address) -> list[Traced]:
+    """Trace ours as seen by one process; a second one comes in as a stranger, and as the holder that is gone."""
+    namespace = fresh()
+    pair, other = OurPair(address, namespace), OurPair(address, namespace)
+    try:
+        steps = _Steps("ours", pair.connection.session(SECONDS), pair.statements)
+        for each in (pair, other):   # connect, and see that the namespace is at our level
+            each.acquire("connected")
+            each.release()
+        steps.take("the first acquire of a name", lambda: pair.acquire("x"))
+        steps.take("renewal", pair.renew)
+        steps.take("release", pair.release)
+        steps.take("acquire", lambda: pair.acquire("x"))
+        pair.release()
+        other.acquire("of another process")
+        other.release()
+        steps.take("acquire, used by others only", lambda: pair.acquire("of another process"))
+        pair.release()
+        for number in range(NAMES):
+            pair.acquire(f"new {number}")
+            pair.release()
+        steps.take("the first of a name after others", lambda: pair.acquire("y"))
+        pair.release()
+        other.acquire("gone", lease=timedelta(seconds=other.shortest_lease_seconds))
+        other.die()
+        steps.take("takeover, watched from the start", lambda: pair.acquire("gone"))
+        pair.release()
+        pair.forget()
+        steps.take("acquire after a takeover", lambda: pair.acquire("gone"))
+        pair.release()
+        return steps.found
+    finally:
+        pair.close()
+        other.close()
+
+
+class _Steps:
+    """Have the servers trace a call, and keep what they and we have counted."""
+
+    def __init__(self, design: str, session: Any, statements: collections.Counter[str]) -> None:
+        self.found: list[Traced] = []
+        self._design, self._session, self._statements = design, session, statements
+
+    def take(self, step: str, call: Callable[[], object]) -> None:
+        self._statements.clear()
+        with _tracing(self._session) as sent:
+            call()
+        counted = {name: count for name, count in self._statements.items() if count}
+        traces = [future.get_query_trace(max_wait=SECONDS) for future in sent]
+        said = [" ".join(event.description for event in each.events) for each in traces]
+        self.found.append(Traced(
+            design=self._design, step=step, requests=len(traces),
+            statements=tuple(f"{name} x{count}" if count > 1 else name for name, count in counted.items()),
+            rounds={phase: sum(any(word in text for word in words) for text in said) for phase, words in PHASES.items()},
+        ))
+
+
 @contextmanager
-def _traced(session: Any) -> Iterator[list[Any]]:
+def _tracing(session: Any) -> Iterator[list[Any]]:
     """Have the driver ask for a trace of all that is sent meanwhile."""
     sent: list[Any] = []
     plain = session.execute_async
@@ -46,31 +124,3 @@ def _traced(session: Any) -> Iterator[list[Any]]:
         yield sent
     finally:
         session.execute_async = plain
-
-
-def trace(address: Address, design: str) -> list[Traced]:
-    """Acquire a name for the first time, once more, and after a release; trace each."""
-    pair = PAIRS[design](address, fresh())
-    try:
-        session = pair.connection.session(SECONDS)
-        pair.acquire("connected")
-        pair.release()
-        found = []
-        acquire: Callable[[], None] = functools.partial(pair.acquire, "x")
-        for step, call in (("cold acquire", acquire), ("release", pair.release), ("warm acquire", acquire)):
-            pair.statements.clear()
-            with _traced(session) as sent:
-                call()
-            found.append(_told(design, step, pair.statements, sent))
-        pair.release()
-        return found
-    finally:
-        pair.close()
-
-
-def _told(design: str, step: str, statements: collections.Counter[str], sent: list[Any]) -> Traced:
-    traces = [future.get_query_trace(max_wait=SECONDS) for future in sent]
-    said = [" ".join(event.description for event in each.events) for each in traces]
-    rounds = {phase: sum(any(word in text for word in words) for text in said) for phase, words in PHASES.items()}
-    names = tuple(f"{name} x{count}" if count > 1 else name for name, count in statements.items() if count)
-    return Traced(design=design, step=step, statements=names, requests=len(traces), rounds=rounds)
