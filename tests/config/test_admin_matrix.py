@@ -59,7 +59,7 @@ def content() -> dict[str, list[tuple[str, ...]]]:
         for name in names:
             cursor.execute(f'SELECT t::text FROM "{name}" AS t ORDER BY 1')
             found[name] = cursor.fetchall()
-        cursor.execute("SELECT t::text FROM locks.lock AS t ORDER BY 1")
+        cursor.execute("SELECT (namespace, name, state, fence, nonce, owner)::text FROM locks.lock ORDER BY 1")   # a holder renews meanwhile
         found["locks.lock"] = cursor.fetchall()
         cursor.execute("SELECT id, username, password, is_staff, is_superuser, is_active FROM auth_user ORDER BY id")
         return {**found, "auth_user": cursor.fetchall()}
