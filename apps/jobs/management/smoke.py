@@ -10,7 +10,7 @@ from apps.jobs.management import watch
 from apps.jobs.management.output import duration, printable
 from apps.jobs.management.samples import Samples, last_hour
 from apps.jobs.management.stack import Answer, Stack
-from apps.jobs.management.watch import Failed
+from apps.jobs.management.watch import Failed, WritingIsOff
 from core import clock, outgoing
 
 UNKNOWN = "smoke.no_such_type"
@@ -20,7 +20,7 @@ INNER = "report.generate"   # a real job that calls nobody, for where calls to i
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One line of the list. `holds` is None when the check could not be made, because one before it failed."""
+    """One line of the list. `holds` is None when the check was not made; the detail says why."""
 
     name: str
     holds: bool | None
@@ -37,27 +37,27 @@ class Smoke:
     timeout_seconds: float
     metrics_token: str = ""
     mail_to: str = ""
-    types: set[str] = field(default_factory=set)
+    types: dict[str, str] = field(default_factory=dict)
+    """Which types are known there, each with its queue."""
     body: dict[str, Any] = field(default_factory=dict)
     key: str = field(default_factory=lambda: f"smoke-{uuid.uuid4()}")
     job: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> Iterator[Checked]:
-        """Make all checks in order, and yield each as it is made."""
+        """Make all checks in order, and yield each as it is made. What reads comes first, then what says whether jobs may come."""
         blocked = False
         checks: list[tuple[str, Callable[[], str], bool]] = [
-            ("alive", self.alive, True), ("ready", self.ready, False), ("token", self.token, True),
+            ("alive", self.alive, True), ("ready", self.ready, False), ("token", self.token, True), ("metrics", self.metrics, False),
+            ("unknown type", self.refuses, False), ("queues", self.queues, True),
             ("accepts a job", self.accepts, True), ("runs it", self.runs, False), ("same key, same job", self.replays, False),
-            ("same key, other body", self.mismatches, False), ("unknown type", self.refuses, False),
-            ("metrics", self.metrics, False),
+            ("same key, other body", self.mismatches, False),
         ]   # fmt: skip
         for name, check, is_needed in checks:
-            checked = _tried(name, check) if not blocked else Checked(name, None, "not tried", 0.0)
-            blocked = blocked or (is_needed and not checked.holds)
+            checked = _tried(name, check) if not blocked else _left_out(name)
+            blocked = blocked or checked.holds is None or (is_needed and not checked.holds)
             yield checked
-        samples = Samples(stack=self.stack, seconds=self.timeout_seconds, mail_to=self.mail_to)
-        for name, check in samples.offered(self.types):
-            yield _tried(name, check) if not blocked else Checked(name, None, "not tried", 0.0)
+        for name, check in self._samples().offered(set(self.types)):
+            yield _tried(name, check) if not blocked else _left_out(name)
 
     def alive(self) -> str:
         answer = watch.expect(200, self.stack.get("/healthz", token=""))
@@ -70,8 +70,19 @@ class Smoke:
         return ", ".join(answer.content.get("checks", {}))
 
     def token(self) -> str:
-        self.types = {item["name"] for item in self._listed("/api/v1/job-types?limit=200")}
+        self.types = {item["name"]: item["queue"] for item in self._listed("/api/v1/job-types?limit=200")}
         return f"lets us in; job types {', '.join(sorted(self.types))}"
+
+    def queues(self) -> str:
+        """See that the queues of what is to run are open: a job in a paused one waits until somebody resumes that."""
+        samples = {name for name, _ in self._samples().offered(set(self.types))}
+        wanted = {queue for name, queue in self.types.items() if name in {REAL, *samples}}
+        paused = [each for each in self._listed("/api/v1/queues?limit=200") if each["paused"] and each["name"] in wanted]
+        if paused:
+            told = [f"{each['name']} is paused by {each['paused_by'] or '?'}: {each['paused_reason'] or '-'}" for each in paused]
+            again = [f"manage.py queues_resume {each['name']}" for each in paused]
+            raise Failed(f"{'; '.join(told)}. What is sent there waits until somebody resumes it: {'; '.join(again)}")
+        return f"open: {', '.join(sorted(wanted))}"
 
     def accepts(self) -> str:
         """Post a real job; where inner addresses are closed to jobs, one that needs none."""
@@ -120,6 +131,9 @@ class Smoke:
             raise Failed("answers without a single metric of the platform")
         return f"{len(names)} metrics of the platform"
 
+    def _samples(self) -> Samples:
+        return Samples(stack=self.stack, seconds=self.timeout_seconds, mail_to=self.mail_to)
+
     def _posted(self, body: dict[str, Any]) -> Answer:
         return watch.posted(self.stack, body, key=self.key, seconds=self.timeout_seconds)
 
@@ -131,8 +145,15 @@ class Smoke:
 
 def _tried(name: str, check: Callable[[], str]) -> Checked:
     started = clock.elapsed()
+    holds: bool | None
     try:
         holds, detail = True, check()
     except (Failed, outgoing.OutgoingError) as exc:
         holds, detail = False, str(exc)
+    except WritingIsOff as exc:
+        holds, detail = None, f"not tried: {exc}"
     return Checked(name, holds, printable(detail), clock.elapsed() - started)
+
+
+def _left_out(name: str) -> Checked:
+    return Checked(name, None, "not tried", 0.0)

@@ -4,7 +4,10 @@ import re
 
 import pytest
 
+from apps.jobs import services as jobs
+from apps.jobs.management import smoke
 from apps.jobs.models import Job
+from tests.support import factories
 from tests.support.mail_server import mail_server
 
 __all__ = ["mail_server"]
@@ -27,7 +30,7 @@ def test_a_stack_that_works_holds_in_every_point(typed, stack, worker):
 def test_people_get_a_list_with_marks(typed, stack, worker):
     said = typed("smoke", *stack)
 
-    assert ["✓"] * 11 == [line[0] for line in said.out.splitlines()]
+    assert ["✓"] * 12 == [line[0] for line in said.out.splitlines()]
     assert "completed in attempt 1: waited" in said.out
 
 
@@ -79,7 +82,49 @@ def test_without_a_worker_the_job_does_not_end_and_the_rest_is_still_checked(typ
 
     expected = {"runs it": False, "same key, same job": True, "unknown type": True, "metrics": True}
     assert (1, expected) == (said.status, {name: holds(said)[name] for name in expected})
-    assert "still queued after 0.3 s: does a worker run?" in said.out
+    assert "still queued after 0.3 s: no worker is alive" in said.out
+
+
+def test_a_paused_queue_is_named_with_who_why_and_how_to_resume_it_and_nothing_is_sent_there(typed, stack, worker):
+    jobs.pause("default", by="ann", reason="the mail server moves")
+
+    said = typed("smoke", *stack)
+
+    (line,) = [line for line in said.out.splitlines() if line.startswith("✗")]
+    assert (1, 0) == (said.status, Job.objects.count())
+    assert "default is paused by ann: the mail server moves." in line
+    assert "manage.py queues_resume default" in line
+    assert "1 of 12 checks do not hold" in said.err
+    jobs.resume("default")
+    assert 0 == typed("smoke", *stack).status
+
+
+def test_a_paused_queue_that_nothing_here_needs_is_in_nobodys_way(typed, stack, worker):
+    with factories.registered("other.kind", queue="elsewhere"):
+        jobs.pause("elsewhere", reason="tea")
+
+        assert 0 == typed("smoke", *stack).status
+
+
+def test_a_queue_that_is_paused_meanwhile_is_why_a_job_does_not_end(typed, stack, monkeypatch):
+    monkeypatch.setattr(smoke.Smoke, "queues", lambda self: jobs.pause("default", reason="tea") or "as if open")
+
+    said = typed("smoke", *stack, "--timeout=0.3")
+
+    assert "still queued after 0.3 s: its queue default is paused: tea" in said.out
+
+
+def test_where_writing_is_off_that_is_said_and_what_would_write_is_left_out(typed, stack, worker, settings):
+    settings.READ_ONLY = True
+
+    people, machines = typed("smoke", *stack), typed("smoke", *stack, "--json")
+
+    made = {"alive": True, "ready": True, "token": True, "metrics": True}
+    assert (0, 0, 0) == (people.status, machines.status, Job.objects.count())
+    assert made == {name: held for name, held in holds(machines).items() if held is not None}
+    assert ["✓"] * 4 + ["-"] * 8 == [line[0] for line in people.out.splitlines()]
+    assert "- unknown type          not tried: writing is off there (READ_ONLY=1)" in people.out
+    assert "12 checks, 8 were not made; the others hold" in people.err
 
 
 def test_a_job_that_fails_is_a_failure(typed, stack, worker, live_server):

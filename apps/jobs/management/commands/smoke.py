@@ -37,14 +37,21 @@ class Command(PlatformCommand):
             checks.append(checked)
             if not self.as_json:
                 self._show(checked)
-        failed = [checked for checked in checks if not checked.holds]
+        failed = [checked for checked in checks if checked.holds is False]
         if self.as_json:
             facts = {"url": target.url, "ok": not failed, "checks": [asdict(checked) for checked in checks], "job": run.job or None}
             self.answer(facts, text="")
         if failed:
-            raise Refused(f"{len(failed)} of {len(checks)} checks do not hold at {target.url}")
+            raise Refused(f"{len(failed)} of {len(checks)} checks do not hold at {target.url}{_left_out(checks)}")
+        if not self.as_json and (left_out := _left_out(checks)):
+            self.note(f"{len(checks)} checks{left_out}; the others hold at {target.url}")
 
     def _show(self, checked: Checked) -> None:
-        paint = self.style.SUCCESS if checked.holds else self.style.ERROR
+        paint = {True: self.style.SUCCESS, False: self.style.ERROR, None: self.style.WARNING}[checked.holds]
         self.stdout.write(f"{paint(MARKS[checked.holds])} {checked.name:<20}  {checked.detail}")
         self.stdout.flush()
+
+
+def _left_out(checks: list[Checked]) -> str:
+    count = sum(checked.holds is None for checked in checks)
+    return f", {count} were not made" if count else ""
