@@ -35,7 +35,7 @@ def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
     try:
         body = http_files.body(payload)
     except UnknownArtifact as exc:
-        return Discard(reason=f"body_artifact: {exc}", error=type(exc).__name__)
+        return Discard(reason=f"/payload/body_artifact: {exc}", error=type(exc).__name__)
     try:
         response = outgoing.request(
             payload.method,

@@ -75,7 +75,7 @@ def test_an_artifact_that_cannot_be_had_ends_the_job_with_its_field_and_sends_no
     outcome = handled(server.answers("/"), method="POST", body_artifact=wanted).outcome
 
     assert isinstance(outcome, Discard)
-    assert outcome.reason.startswith("body_artifact: ")
+    assert outcome.reason.startswith("/payload/body_artifact: ")
     assert wanted in outcome.reason
     assert server.seen == []
 
