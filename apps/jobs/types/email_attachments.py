@@ -19,8 +19,8 @@ class AttachmentMissing(Unusable):
 
 
 class UnsafeName(Unusable):
-    def __init__(self, number: int, found: str) -> None:
-        super().__init__(f"/payload/attachments/{number}: the artifact's name holds {found}, which would break out of its field")
+    def __init__(self, number: int, wrong: str) -> None:
+        super().__init__(f"/payload/attachments/{number}: the artifact's name {wrong}")
 
 
 class TooLarge(Unusable):
@@ -41,8 +41,8 @@ def read(ids: Sequence[uuid.UUID], *, most: int) -> list[Attachment]:
             artifact = artifacts.get(artifact_id)
         except UnknownArtifact as exc:
             raise AttachmentMissing(number, str(exc)) from exc
-        if found := breaking(artifact.name):
-            raise UnsafeName(number, found)
+        if wrong := breaking(artifact.name):
+            raise UnsafeName(number, wrong)
         size += encoded(artifact.size)
     if size > most:
         raise TooLarge(size, most=most)

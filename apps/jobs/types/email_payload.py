@@ -75,8 +75,8 @@ class Email(_Given):
     @field_validator("subject")
     @classmethod
     def _is_one_line(cls, subject: str) -> str:
-        if found := mailbox.breaking(subject):
-            raise refused(f"holds {found}: a subject is one line without control characters")
+        if wrong := mailbox.breaking(subject):
+            raise refused(wrong)
         if not subject.strip():
             raise refused("is blank")
         return subject
@@ -131,8 +131,8 @@ def _against_name(name: str, lowered: str) -> str:
 
 
 def _against_value(value: str) -> str:
-    if found := mailbox.breaking(value):
-        return f"holds {found}: a value is one line without control characters"
+    if wrong := mailbox.breaking(value):
+        return wrong
     if not value.strip():
         return "has no value"
     if len(value) > LONGEST_VALUE:

@@ -9,9 +9,10 @@ from email.utils import formataddr
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 LONGEST_NAME = 100
+SHOWN = 60                          # of what is wrong, in a message
 LONGEST = 254 + LONGEST_NAME + 10   # of an address by RFC 5321, with its name, brackets and quotes
-# All that some reader takes for the end of a line, and words in the encoding of headers, which may hide one.
-BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,200}\?=")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")   # all that some reader takes for the end of a line
+ENCODED = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,200}\?=")         # a word in the encoding of headers, which may hide one
 
 for _inner in {"local", "localhost", "test"} & {*SPECIAL_USE_DOMAIN_NAMES}:
     SPECIAL_USE_DOMAIN_NAMES.remove(_inner)   # the library's way to allow what networks use inside
@@ -40,9 +41,13 @@ class Mailbox:
 
 
 def breaking(text: str) -> str | None:
-    """Return the first thing that would end a header's line, or hide in it, as it may be shown; None if there is none."""
-    found = BREAKING.search(text)
-    return ascii(found[0]) if found else None
+    """Return what is wrong with a text that would end a header's line, or hide something in it; None if nothing is."""
+    if found := CONTROL.search(text):
+        return f"holds {found[0]!a}: must be one line without control characters"
+    if found := ENCODED.search(text):
+        word = ascii(found[0][:SHOWN]) + ("…" if len(found[0]) > SHOWN else "")
+        return f"holds the encoded word {word}: write what it says, the mail encodes it by itself"
+    return None
 
 
 def parse(text: str) -> Mailbox:
@@ -50,8 +55,8 @@ def parse(text: str) -> Mailbox:
 
     Whether the domain takes mail is asked of nobody: the server knows, and names without a dot are right inside.
     """
-    if found := breaking(text):
-        raise ValueError(f"holds {found}: an address is one line without control characters")
+    if wrong := breaking(text):
+        raise ValueError(wrong)
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} characters")
     bare, _, rest = text.strip(" ").rpartition("<")

@@ -39,8 +39,8 @@ class Attachment:
 
     def part(self) -> MIMEBase:
         """Return it as a part of a mail; raise `UnsafeName` for a name that is more than a name."""
-        if found := breaking(self.name):
-            raise UnsafeName(f"the name of the attachment {ascii(self.name)[1:-1][:200]} holds {found}")
+        if wrong := breaking(self.name):
+            raise UnsafeName(f"the name of the attachment {ascii(self.name)[1:-1][:200]} {wrong}")
         known = CONTENT_TYPE.fullmatch(self.content_type.partition(";")[0].strip().lower())
         main, sub = ANY if known is None or known[1] in NESTED else (known[1], known[2])
         part = MIMEBase(main, sub)

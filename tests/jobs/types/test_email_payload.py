@@ -118,8 +118,25 @@ def test_nothing_breaks_out_of_its_field(pointer, payload, broken):
     ("/payload/headers", {"headers": {"X-A": "=?utf-8?B?DQpCY2M6IHg=?="}}),
     ("/payload/to/0", {"to": ["=?utf-8?Q?=0D=0A?= <a@example.com>"]}),
 ])
-def test_words_in_the_encoding_of_headers_hide_nothing(pointer, payload):
-    assert [pointer] == [each[0] for each in problems(**payload)]
+def test_words_in_the_encoding_of_headers_hide_nothing_and_are_called_what_they_are(pointer, payload):
+    ((found, detail),) = problems(**payload)
+
+    assert (pointer, True, False) == (found, "holds the encoded word '=?utf-8?" in detail, "control characters" in detail)
+
+
+def test_a_long_encoded_word_is_not_repeated_whole():
+    ((_, detail),) = problems(subject=f"=?utf-8?B?{'QUJD' * 45}?=")
+
+    assert ("'…: write what it says" in detail, len(detail) < 150) == (True, True)
+
+
+@pytest.mark.parametrize(("payload", "shown"), [
+    ({"subject": "a\r\nBcc: x"}, r"holds '\r'"), ({"headers": {"X-A": "a\u2028b"}}, r"'X-A' holds '\u2028'"),
+])
+def test_what_ends_a_line_is_named(payload, shown):
+    ((_, detail),) = problems(**payload)
+
+    assert f"{shown}: must be one line without control characters" == detail
 
 
 @pytest.mark.parametrize("payload", [
