@@ -65,3 +65,20 @@ def test_its_html_does_nothing_outside_its_frame_either(browser, kept, requested
     assert "Read me" == browser.page.inner_text("p")
     assert [] == [url for url in requested if "stolen" in url]
     assert [] == browser.errors
+
+
+def test_on_a_phone_no_long_text_of_a_mail_makes_its_page_wider(browser, kept):
+    User.objects.create_superuser("root", password=PASSWORD)
+    long = "unbroken" * 25
+    address = f"{'a' * 60}@{'b' * 60}.{'c' * 60}.example"
+    name = a_mail(kept, subject=long, text=long, files=[(long, b"1")], recipients=[address], **{f"X-{'Long-' * 13}": long})
+    browser.log_in("root", PASSWORD)
+    browser.page.set_viewport_size({"width": 390, "height": 844})
+
+    wider = {}
+    for path in ("/mails", f"/mails/{name}"):
+        browser.open(path)
+        assert long in browser.text()
+        wider[path] = browser.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    assert set(wider.values()) == {0}, wider
