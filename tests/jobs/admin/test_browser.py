@@ -16,6 +16,9 @@ from apps.jobs.services import artifacts, bulk
 from apps.jobs.testing.handling import FakeContext
 from core import audit
 from core.ids import uuid7
+from core.locking import looking
+from core.locking.models import key_of
+from core.locking.shared import shared
 from tests.support import factories
 from tests.support.browser import ALL_SCRIPTS, browser
 from tests.support.people import person
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DESK, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
 LONG = "a-very-long-name-without-any-break-" * 8
 LISTS = ("jobs_job", "jobs_jobattempt", "jobs_stalewrite", "jobs_queue", "jobs_worker", "jobs_artifact", "jobs_bulk",
-         "core_apitoken", "core_auditentry")   # fmt: skip
+         "core_apitoken", "core_auditentry", "core_lock")   # fmt: skip
 
 
 @pytest.fixture
@@ -63,6 +66,7 @@ def hostile(text):
         begun = bulk.begin("retry", Selection(tag=text[:200]), reason=text, bulk_id=uuid7())
         audit.record(action="job.retry", target=text, after={text: text, "reason": text})
     Bulk.objects.filter(id=begun.id).update(refusals=[text])
+    shared().acquire(f"{text[:200]} {uuid7()}", owner=text)   # its row stays, and other tests take other names
     return dead
 
 
@@ -72,6 +76,7 @@ def pages():
     for model in (Job, JobAttempt, StaleWrite, Queue, Worker, Artifact):
         row = model.objects.order_by("pk").last()
         found.append(reverse(f"admin:jobs_{model._meta.model_name}_change", args=[quoted(row.pk)]))
+    found.append(reverse("admin:core_lock_change", args=[quoted(held_lock())]))
     found.append(reverse("admin:jobs_bulk_change", args=[Bulk.objects.get().pk]))
     found.append(reverse("admin:core_auditentry_change", args=[audit_id()]))
     found.append(reverse("admin:jobs_bulk_begin", query={"action": "retry", "status": "dead_letter"}))
@@ -83,6 +88,11 @@ def quoted(key):
     from django.contrib.admin.utils import quote
 
     return quote(key)
+
+
+def held_lock():
+    found = max(looking.everything(held=True, most=1000), key=lambda each: each.since)   # those of other tests may be held still
+    return key_of(found.name, found.token)
 
 
 def audit_id():
@@ -121,6 +131,18 @@ def test_no_text_of_others_runs_or_breaks_a_page(text, seen):
                 wrong[size["width"], address] = found
 
     assert {} == wrong
+
+
+def test_on_a_phone_each_field_of_each_list_says_what_it_is(seen):
+    hostile("ordinary-text")
+    seen.page.set_viewport_size(PHONE)
+    nameless = {}
+    for model in LISTS:
+        seen.open(reverse(f"admin:{model}_changelist"))
+        nameless[model] = seen.page.evaluate("""() => [...document.querySelectorAll("#result_list tbody tr:first-child > [class*=field-]")]
+            .filter(cell => ["", "none", '""'].includes(getComputedStyle(cell, "::before").content)).map(cell => cell.className)""")
+
+    assert {model: [] for model in LISTS} == nameless
 
 
 def test_on_a_desk_no_list_has_to_be_moved_sideways(seen, echo):
