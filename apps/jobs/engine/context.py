@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from structlog.typing import FilteringBoundLogger
 
 from apps.jobs.engine.board import Board, Word
 from apps.jobs.engine.result import storable
-from apps.jobs.errors import Cancelled, DeadlineExceeded, Fenced, LeaseLost
+from apps.jobs.errors import Cancelled, DeadlineExceeded, Fenced, LeaseLost, UnstorableResult
 from apps.jobs.outcomes import JSON
 from apps.jobs.services import artifacts
 from apps.jobs.transitions import settle
@@ -84,6 +84,7 @@ class AttemptContext:
     completed: bool = False
     _ends: float = 0.0
     _reported: float = field(default=0.0)
+    _left_out: tuple[float, float | None, str] | None = None
 
     @classmethod
     def of(cls, work: Assignment, board: Board) -> "AttemptContext":
@@ -111,11 +112,26 @@ class AttemptContext:
         """Say how far the work is. What comes within half a second of the last is left out, but the end never."""
         now = clock.elapsed()
         if now - self._reported < PROGRESS_SECONDS and (total is None or done < total):
+            self._left_out = (done, total, note)
             return
-        self._reported = now
-        text = storable({"done": done, "total": total, "note": note[:500]}) or "null"
-        if not settle.report(on_django(), job_id=self.id, fence=self.fence, progress=text):
+        self._reported, self._left_out = now, None
+        if not self._report(done, total, note):
             raise Fenced(self.id, fence=self.fence)
+
+    def close(self) -> None:
+        """Write the progress that was left out last, once the handler has ended: a job that stopped says how far it came.
+
+        A handler that completed its job itself has said all there is. That it cannot be written changes no outcome.
+        """
+        if self._left_out is not None and not self.completed:
+            try:
+                self._report(*self._left_out)
+            except (DatabaseError, UnstorableResult) as exc:
+                self.logger.warning("job.progress_lost", error=type(exc).__name__)
+
+    def _report(self, done: float, total: float | None, note: str) -> bool:
+        text = storable({"done": done, "total": total, "note": note[:500]}) or "null"
+        return settle.report(on_django(), job_id=self.id, fence=self.fence, progress=text)
 
     @contextmanager
     def transaction(self) -> Iterator[Completion]:

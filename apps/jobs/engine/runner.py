@@ -49,6 +49,7 @@ def run(work: Assignment, board: Board) -> Report:
     tokens = structlog.contextvars.bind_contextvars(**bound)
     try:
         report = _attempted(work, job_type, context)
+        context.close()
         if context.completed:   # its own transaction's commit decided; what the handler did afterwards changes nothing
             report = Report(_ending(work, AttemptOutcome.COMPLETED, confirmed=True))
         seconds = time.perf_counter() - since

@@ -57,6 +57,7 @@ def test_ten_thousand_are_retried_once_each_whatever_happens_meanwhile(operator,
     stopped = Bulk.objects.get()
     assert 0 < stopped.done < COUNT
     assert stopped.done == Job.objects.filter(status=Status.QUEUED, queue=UNSERVED).count()
+    assert {"done": stopped.done, "total": COUNT, "note": f"{stopped.done} done, 0 refused"} == factories.row(bulk.id).progress
     assert "It was stopped" in operator.get(address).content.decode()
 
     assert ["1 was queued again"] == press(operator, "retry", bulk.id)   # go on

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 import structlog
+from django.db import OperationalError
 
 from apps.jobs import Cancel, Discard, Exponential, Fixed, NoRetry, Retry, Snooze
 from apps.jobs.engine import context as contexts
@@ -312,6 +313,54 @@ def test_progress_in_a_tight_loop_is_written_seldom_but_its_end_always(held, mon
 
     assert len(written) < 50
     assert {"done": 500, "total": 500, "note": "n" * 500} == factories.row(held.id).progress
+
+
+def stopping(job, payload):
+    for done in range(3):   # the first is written, the others come too soon after it
+        job.progress(done, 10, f"{done} done")
+    raise Cancelled(job.id)
+
+
+@pytest.mark.parametrize("handler", [stopping, lambda job, payload: [job.progress(done, None, f"{done} done") for done in range(3)]])
+def test_the_last_progress_is_written_when_the_handler_ends(held, board, handler):
+    report = run(handler, board, work=assignment(id=str(held.id), fence=held.fence))
+
+    assert report.ending.outcome in {AttemptOutcome.CANCELLED, AttemptOutcome.COMPLETED}
+    assert "2 done" == factories.row(held.id).progress["note"]
+
+
+def test_without_that_the_first_would_stand_there(held, board, monkeypatch):
+    monkeypatch.setattr(AttemptContext, "close", lambda job: None)
+
+    run(stopping, board, work=assignment(id=str(held.id), fence=held.fence))
+
+    assert "0 done" == factories.row(held.id).progress["note"]
+
+
+def test_the_last_progress_of_a_job_that_is_somebody_elses_by_then_is_not_written(held, board):
+    def taken(job, payload):
+        job.progress(0, 10, "0 done")
+        with factories.own_connection("other") as other:
+            other.execute("UPDATE job SET fence = nextval('job_fence') WHERE id = %s", [held.id])
+        job.progress(1, 10, "1 done")
+
+    run(taken, board, work=assignment(id=str(held.id), fence=held.fence))
+
+    assert "0 done" == factories.row(held.id).progress["note"]
+
+
+@pytest.mark.parametrize("note", ["fine", "a\0b"])
+def test_a_last_progress_that_cannot_be_written_changes_no_outcome(held, board, monkeypatch, note):
+    def away(*_, **__):
+        raise OperationalError("gone")
+
+    def handler(job, payload):
+        job.progress(0, 10)
+        job.progress(1, 10, note)
+        monkeypatch.setattr(contexts.settle, "report", away)
+        return "done"
+
+    assert '"done"' == run(handler, board, work=assignment(id=str(held.id), fence=held.fence)).ending.result
 
 
 def test_a_type_without_results_stores_none_of_what_its_handler_returns(board):
