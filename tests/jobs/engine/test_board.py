@@ -93,57 +93,62 @@ def test_places_do_not_overlap():
         board.take()
 
 
+class Flight:
+    """What takes a slot of the pool, with nothing in it that is still to be settled."""
+
+    over = True
+
+
+@pytest.fixture
+def handing(monkeypatch):
+    """Make a bookkeeper that holds three claims, with a pool of so many slots; what it hands over is noted in `begun`."""
+
+    def made(*, slots, trusted=True):
+        board = Board()
+        board.trust_until(clock.elapsed() + (60 if trusted else -1))
+        monkeypatch.setattr(bookkeepers, "BOARD", board)
+        book = Bookkeeper(Config())
+        book.pool, book.threads = SimpleNamespace(num_processes=slots), True   # a pool that has no pipes to write to
+        begun, claims = [], rows(3)
+
+        def begin(message, *_):
+            begun.append(message.claims[0].id)
+            book.flying.add(Flight())
+
+        book.handlers["t.t"] = begin
+        book.stock.rows.extend(claims)
+        book.holdings = {claim.id: Holding(claim, 0.0) for claim in claims}
+        return book, claims, begun
+
+    return made
+
+
 @pytest.mark.parametrize(("trusted", "handed"), [(True, 2), (False, 0)])
-def test_a_worker_whose_lease_is_not_to_be_believed_hands_nothing_over(monkeypatch, trusted, handed):
-    board, begun = Board(), []
-    board.trust_until(clock.elapsed() + (60 if trusted else -1))
-    monkeypatch.setattr(bookkeepers, "BOARD", board)
-    book = Bookkeeper(Config())
-    book.pool, book.threads = SimpleNamespace(num_processes=2), True   # a pool that has no pipes to write to
-    claims = rows(3)
-    book.stock.rows.extend(claims)
-    book.holdings = {claim.id: Holding(claim, 0.0) for claim in claims}
+def test_a_worker_whose_lease_is_not_to_be_believed_hands_nothing_over(handing, trusted, handed):
+    book, claims, begun = handing(slots=2, trusted=trusted)
 
-    def begin(message, *_):
-        begun.append(message.claims[0].id)
-        book.flying.add(message)
-
-    book.handlers["t.t"] = begin
     book.hand_over()
 
     assert [claim.id for claim in claims[:handed]] == begun
     assert 3 - handed == len(book.stock.rows)
 
 
-def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(monkeypatch):
-    board, begun = Board(), []
-    board.trust_until(clock.elapsed() + 60)
-    monkeypatch.setattr(bookkeepers, "BOARD", board)
-    book = Bookkeeper(Config())
-    book.pool, book.threads = SimpleNamespace(num_processes=3), True   # as above
-    kept, returned, _ = claims = rows(3)
-    book.stock.rows.extend(claims)
-    book.holdings = {kept.id: Holding(kept, 0.0), returned.id: Holding(returned, 0.0, returning=True)}
+def test_a_row_that_was_given_back_meanwhile_is_not_handed_over(handing):
+    book, (kept, returned, given_back), begun = handing(slots=3)
+    book.holdings[returned.id] = Holding(returned, 0.0, returning=True)
+    del book.holdings[given_back.id]
 
-    def begin(message, *_):
-        begun.append(message.claims[0].id)
-        book.flying.add(message)
-
-    book.handlers["t.t"] = begin
     book.hand_over()
 
     assert [kept.id] == begun
 
 
-def test_a_claim_that_is_held_back_is_handed_over_though_the_timers_were_forgotten(monkeypatch):
-    board, begun = Board(), []
-    board.trust_until(clock.elapsed() + 60)
-    monkeypatch.setattr(bookkeepers, "BOARD", board)
-    book = Bookkeeper(Config())
-    book.pool, book.threads = SimpleNamespace(num_processes=2), True   # as above
+def test_a_claim_that_is_held_back_is_handed_over_though_the_timers_were_forgotten(handing):
+    book, claims, begun = handing(slots=3)
+    book.stock.rows.clear()
+    book.holdings.clear()
     book.hub = SimpleNamespace(call_later=lambda *_: None)
-    first, second = (claim._replace(not_before=time.monotonic() + 0.02) for claim in rows(2))
-    book.handlers["t.t"] = lambda message, *_: begun.append(message.claims[0].id)
+    first, second = (claim._replace(not_before=time.monotonic() + 0.02) for claim in claims[:2])
 
     for claim in (first, second):
         book.holdings[claim.id] = Holding(claim, 0.0)
