@@ -1,6 +1,7 @@
 """What a person does with single jobs, several at once: each is done or refused for itself."""
 
 import uuid
+from abc import abstractmethod
 from argparse import ArgumentParser
 from typing import Any, ClassVar
 
@@ -18,9 +19,9 @@ class JobAction(MutatingCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("ids", nargs="+", type=job_id, metavar="ID", help="a job, as jobs_list shows it")
 
+    @abstractmethod
     def apply(self, *args: Any, **options: Any) -> None:
         """Do it to one job, or raise why not."""
-        raise NotImplementedError
 
     def act(self, *, ids: list[uuid.UUID], **options: Any) -> None:
         word = f"would {self.verb}" if self.dry_run else self.done

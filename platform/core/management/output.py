@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused or not found (nothing was changed), 2 not underst
 """
 
 import json
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -32,7 +33,7 @@ class NotUnderstood(CommandError):
         super().__init__(message, returncode=2)
 
 
-class PlatformCommand(BaseCommand):
+class PlatformCommand(BaseCommand, ABC):
     """A command that answers in a form for people, or with --json in one for machines.
 
     Subclasses declare their arguments in `arguments`, work in `act`, and answer through `answer`, once. Errors of the
@@ -67,9 +68,9 @@ class PlatformCommand(BaseCommand):
         """Do the work as it is meant."""
         self.act(**options)
 
+    @abstractmethod
     def act(self, *args: Any, **options: Any) -> None:
         """Do the work."""
-        raise NotImplementedError
 
     def answer(self, facts: object, *, text: str) -> None:
         """Print the answer: `facts` for machines, `text` for people."""

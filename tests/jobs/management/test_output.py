@@ -4,6 +4,8 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from apps.jobs.management import output
+from apps.jobs.management.actions import JobAction
+from apps.jobs.management.output import MutatingCommand, PlatformCommand
 
 OURS = sorted(name for name, app in get_commands().items() if app == "apps.jobs")
 
@@ -42,3 +44,10 @@ def test_every_command_explains_itself_and_answers_in_json(name):
 ])   # fmt: skip
 def test_every_command_that_changes_something_has_a_dry_run(name):
     assert "--dry-run" in load_command_class("apps.jobs", name).create_parser("manage.py", name).format_help()
+
+
+@pytest.mark.parametrize(("kind", "work"), [(PlatformCommand, "act"), (MutatingCommand, "act"), (JobAction, "apply")])
+def test_a_command_that_forgets_its_work_cannot_be_made(kind, work):
+    with pytest.raises(TypeError, match=f"abstract method '?{work}"):
+        type("Command", (kind,), {"verb": "x", "done": "x"})()
+    assert type("Command", (kind,), {"verb": "x", "done": "x", work: print})()
