@@ -153,6 +153,25 @@ def test_a_store_that_dies_comes_back_where_it_was(tmp_path):
     assert not valkey.running
 
 
+def test_a_store_that_dies_again_and_again_ends_the_runner_which_names_it_and_its_log(tmp_path):
+    stores = Stores(data_dir=tmp_path, given=Given(database_url="postgresql://x/x"))
+    with Runner(console=Console(io.StringIO()), stores=stores, cwd=tmp_path) as own:
+        stores.start(meanwhile=lambda: own.idle(seconds=0.01))
+        (valkey,) = stores.servers
+
+        def killed():
+            os.kill(valkey.process.pid, signal.SIGKILL)
+            valkey.process.wait(10)
+            once(own)
+
+        for _ in range(4):
+            killed()
+        with pytest.raises(GaveUp, match=f"Valkey ended 5 times within 60 s: see {tmp_path / 'valkey.log'}"):
+            killed()
+
+        assert 4 == log(own).count("up       │ Valkey ended with status -9; starting it again")
+
+
 def test_leaving_by_an_error_stops_everything(tmp_path):
     stores = Stores(data_dir=tmp_path, given=Given(database_url="postgresql://x/x"))
     own = Runner(console=Console(io.StringIO()), stores=stores, cwd=tmp_path)
