@@ -213,6 +213,21 @@ def test_jobs_of_one_lock_run_one_after_the_other_under_growing_tokens():
     assert tokens == [run.lock_token for run in Job.objects.filter(id__in=ids).order_by("id")]
 
 
+def test_a_guarded_job_has_a_token_that_grows_with_its_attempts():
+    tokens = []
+
+    def work(job, payload):
+        tokens.append(job.lock_token)
+        return Retry(timedelta(0), "again") if job.attempt == 1 else None
+
+    with registered("kit.guarded", handler=work, guard=True):
+        jobs.enqueue("kit.guarded", {})
+        drain(with_scheduled=True)
+
+    first, second = tokens
+    assert 0 < first < second
+
+
 def test_a_failed_statement_of_a_handler_does_not_take_the_test_with_it():
     from django.db import connection
 

@@ -83,7 +83,8 @@ class _Worker:
 
     def run(self, claim: Claim) -> Ran:
         place = self.board.take()
-        lease = self.locks.try_acquire(claim.lock_key, lease=LEASE) if claim.lock_key is not None else None
+        name = _lock_of(claim)
+        lease = self.locks.try_acquire(name, lease=LEASE) if name is not None else None
         if lease is not None:
             token.note(on_django(), [token.Note(claim.id, claim.fence, lease.token)]).get()
         try:
@@ -108,6 +109,12 @@ class _Worker:
 
     def end(self) -> None:
         presence.end(on_django(), worker=self.id, reason="drained")
+
+
+def _lock_of(claim: Claim) -> str | None:
+    if claim.lock_key is None and registry.get(claim.type).guard:
+        return f"job:{claim.id}"
+    return claim.lock_key
 
 
 def _next(worker: _Worker, queues: Collection[str] | None, *, with_scheduled: bool) -> Claim | None:
