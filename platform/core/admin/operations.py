@@ -19,11 +19,11 @@ from django.utils.translation import ngettext
 from core import audit, read_only
 from core.admin.roles import may
 from core.api.roles import Role
+from core.audit import LONGEST_REASON
 from core.errors import PlatformError
 
 MOST = 200          # rows that one confirmation takes; more go by a bulk action
 MOST_SAID = 10      # refusals that are told one by one
-LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import pydantic
 from drf_spectacular.utils import OpenApiParameter
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 from rest_framework.request import Request
 
 from core.api.parsers import unstorable
 from core.api.problems import FieldError, Problem, invalid, pydantic_errors
+from core.audit import LONGEST_REASON
 
 RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE,
@@ -50,6 +51,16 @@ def _moment(value: object) -> datetime:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), Field(strict=False)]
 """RFC 3339 with an offset, in UTC from here on. A number is none: nobody can tell its unit."""
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("says nothing: write why")
+    return text.strip()
+
+
+Reason = Annotated[str, AfterValidator(_said), Field(min_length=1, max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")]
+"""Why somebody does it, in a few words: a person reads it later."""
 
 QueryT = TypeVar("QueryT", bound=Query)
 BodyT = TypeVar("BodyT", bound=Body)

@@ -10,7 +10,7 @@
   triggers off; `chain` shows that it was done.
 """
 
-from core.audit.actor import SYSTEM, Actor, acting, at_terminal, because, current
+from core.audit.actor import LONGEST_REASON, SYSTEM, Actor, acting, at_terminal, because, current
 from core.audit.recording import record
 
-__all__ = ["SYSTEM", "Actor", "acting", "at_terminal", "because", "current", "record"]
+__all__ = ["LONGEST_REASON", "SYSTEM", "Actor", "acting", "at_terminal", "because", "current", "record"]

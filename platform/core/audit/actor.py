@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+LONGEST_REASON = 500   # that a person gives for what they do, wherever they do it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:

@@ -6,19 +6,19 @@ A name is written percent-encoded in the address; `/` may stand as it is.
 from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import structlog
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import audit
 from core.api import pagination, parameters
 from core.api.pagination import PageQuery
-from core.api.parameters import Body, NoParameters
+from core.api.parameters import Body, NoParameters, Reason
 from core.api.permissions import IsAdmin, IsViewer
 from core.api.problems import Problem
 from core.api.views import ApiView
@@ -26,14 +26,7 @@ from core.locking import errors, looking, releasing
 from locks.events import Event
 
 log = structlog.get_logger(__name__)
-LONGEST_REASON = 500
 RETRY = {"Retry-After": "1"}
-
-
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("says nothing: write why")
-    return text.strip()
 
 
 class LocksQuery(PageQuery):
@@ -47,9 +40,7 @@ class ReleaseBody(Body):
     """Which grant to end, and why."""
 
     token: int = Field(ge=1, lt=2**63, description="The token that you saw: a later grant of the lock is not touched.")
-    reason: Annotated[str, AfterValidator(_said)] = Field(
-        min_length=1, max_length=LONGEST_REASON, pattern=r"^[^\x00]*$", description="Kept in the lock's history and the audit.",
-    )
+    reason: Reason = Field(description="Kept in the lock's history and the audit.")
 
 
 class LockAnswer(BaseModel):

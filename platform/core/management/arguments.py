@@ -10,6 +10,8 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from core.audit import LONGEST_REASON
+
 UNITS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"(?P<amount>\d{1,12}(\.\d{1,6})?)(?P<unit>ms|[smhd]?)", re.ASCII)
 
@@ -60,4 +62,6 @@ def said(text: str) -> str:
     """Read something that a person says, a reason."""
     if not text.strip() or "\0" in text:
         raise ArgumentTypeError("says nothing: write a few words")
+    if len(text) > LONGEST_REASON:
+        raise ArgumentTypeError(f"says it in {len(text)} characters: at most {LONGEST_REASON}")
     return text.strip()
