@@ -60,7 +60,7 @@ class Context(Protocol):
         """Raise `Cancelled`, `LeaseLost` or `DeadlineExceeded` when going on is pointless. Call it in long loops."""
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Say how far the work is; shown in API and console, written at most twice a second."""
+        """Say how far the work is; shown in API and console, written at most twice a second, and at the end of the attempt."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a transaction in which this attempt provably holds the job; raise `Fenced` when it does not."""
@@ -99,7 +99,7 @@ class JobType:
     batch: int
     result: bool
     enqueue_role: Role = Role.OPERATOR
-    retry_role: Role | Callable[[Any], Role] | None = None
+    act_role: Role | Callable[[Any], Role] | None = None
     sealing: Sealing | None = None
     lock: locking.Lock | None = None
     guard: bool = False
@@ -115,11 +115,11 @@ class JobType:
         """The first paragraph of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n\n")[0]
 
-    def role_to_retry(self, payload: Callable[[], Any]) -> Role:
-        """Return the least role that may retry a job; `payload` gives what is stored, and is asked only if it matters."""
-        if self.retry_role is None:
+    def role_to_act(self, payload: Callable[[], Any]) -> Role:
+        """Return the least role that may do anything to a job; `payload` gives what is stored, and is asked only if it matters."""
+        if self.act_role is None:
             return self.enqueue_role
-        return self.retry_role if isinstance(self.retry_role, Role) else self.retry_role(payload())
+        return self.act_role if isinstance(self.act_role, Role) else self.act_role(payload())
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the payload."""
@@ -239,7 +239,7 @@ def job_type(
     result: bool = True,
     sensitive: Sequence[str] = (),
     enqueue_role: Role = Role.OPERATOR,
-    retry_role: Role | Callable[[Any], Role] | None = None,
+    act_role: Role | Callable[[Any], Role] | None = None,
     lock: str = "",
     lock_lease: timedelta = locking.LEASE,
     on_busy: locking.OnBusy = "snooze",
@@ -251,8 +251,9 @@ def job_type(
     With `result=False` what the handler returns is not stored. Raise `payload_version` when old workers cannot read the
     new payload: they will leave such rows to new ones. `sensitive` names what of the payload is stored sealed, and opened
     for the handler alone: `card`, `sign.secret`, `headers.*`, see `docs/how-to/sealed-fields.md`.
-    People need `enqueue_role` to ask for such a job and `retry_role`, which may depend on its stored payload, to retry it; by
-    default the same. Code may enqueue any type.
+    People need `enqueue_role` to ask for such a job and `act_role`, which may depend on its stored payload, to retry, run, cancel
+    or discard it; by default the same. It only adds to what the action itself asks for: a discard needs an admin anyway. Code may
+    enqueue any type.
     `lock` names the lock that an attempt holds, after members of the payload: `payment:{order_id}`. Jobs of one name run one
     after the other, the oldest first, and the handler gets the lock's token. While somebody else than a job holds it,
     `on_busy` says whether the job comes back later, is put away as a dead letter, or waits in the worker. With `guard` each
@@ -283,7 +284,7 @@ def job_type(
         _types[name] = JobType(
             name=name, handler=handler, payload=payload, payload_version=payload_version, queue=queue,
             priority=priority, max_attempts=max_attempts, timeout=timeout, retry=retry or Exponential(), batch=batch, result=result,
-            enqueue_role=enqueue_role, retry_role=retry_role, sealing=sealed, lock=named, guard=guard,
+            enqueue_role=enqueue_role, act_role=act_role, sealing=sealed, lock=named, guard=guard,
         )
         return handler
 

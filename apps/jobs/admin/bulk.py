@@ -19,13 +19,14 @@ from apps.jobs.errors import JobError
 from apps.jobs.lifecycle import ACTIONS, UNFINISHED
 from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
-from apps.jobs.services import bulk
+from apps.jobs.services import bulk, roles
 from core import audit, read_only
 from core.admin.lists import Walking, reason_of
-from core.admin.operations import LONGEST_REASON, Operation, confirmation
+from core.admin.operations import Operation, confirmation
 from core.admin.roles import may
 from core.admin.text import page_of
 from core.api.roles import Role
+from core.audit import LONGEST_REASON
 from core.ids import uuid7
 from core.windows import Tally, Walk
 
@@ -87,12 +88,14 @@ class BulkAdmin(Walking):
         return self._progress(request, row)
 
     def _foretell(self, request: HttpRequest, operation: Operation, selection: Selection, *, wanting: bool) -> HttpResponse:
-        tally = bulk.foresee(selection)
-        agreed = sum(count for status, count in tally.counts.items() if status in ACTIONS[operation.name])
-        refused = {status: count for status, count in sorted(tally.counts.items()) if status not in ACTIONS[operation.name]}
+        tally, closed = bulk.foresee(selection), bulk.foresee_closed(selection)
+        allowed = ACTIONS[operation.name]
+        agreed, of_others = (sum(counts[status] for status in allowed if status in counts) for counts in (tally.counts, closed))
+        refused = {status: count for status, count in sorted(tally.counts.items()) if status not in allowed}
         facts = [
             ("All that match", told(selection)),
-            (f"Would be {operation.done}", _count(agreed, tally)),
+            (f"Would be {operation.done}", _count(max(0, agreed - of_others), tally)),
+            *([("Would be refused: a type that needs another role", _count(of_others, tally))] if of_others else []),
             *((f"Would be refused: {status}", _count(count, tally)) for status, count in refused.items()),
         ]
         key = signing.dumps([str(uuid7()), request.user.pk], salt=SALT)
@@ -128,11 +131,12 @@ class BulkAdmin(Walking):
     def _progress(self, request: HttpRequest, row: Bulk) -> HttpResponse:
         job = Job.objects.filter(id=row.id).first()
         at_work = job is not None and job.status in UNFINISHED
+        may_stop = job is not None and at_work and may(request, Role.OPERATOR) and roles.refusal("cancel", job) is None
         context = {
             **self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "row": row, "job": job,
             "title": f"{row.action.capitalize()} all that match", "who": _name(row), "at_work": at_work,
             "matching": told(Selection.model_validate(row.selection)), "behind": row.done + row.refused,
-            "why_waiting": selectors.why_waiting(job) if job else "", "may_stop": at_work and may(request, Role.OPERATOR),
+            "why_waiting": selectors.why_waiting(job) if job else "", "may_stop": may_stop,
             "stopping": at_work and job is not None and job.cancel_requested_at is not None,
             "job_page": page_of("jobs_job", row.id, "its job") if job else "",
         }

@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.jobs import registry, selection, selectors
 from apps.jobs import services as jobs
 from apps.jobs.admin.outside import flower_task
-from apps.jobs.errors import JobNotFound, RoleNeeded
+from apps.jobs.errors import JobNotFound
 from apps.jobs.lifecycle import ACTIONS, Status
 from apps.jobs.models import Artifact, Job, Worker
 from apps.jobs.selection import Selection
@@ -142,8 +142,8 @@ class JobAdmin(Walking):
         for job in found.values():
             if job.status not in ACTIONS[operation.name]:
                 foreseen.refused.append((str(job), f"it is {job.status}"))
-            elif operation.name == "retry" and (reason := _against_retry(job)):
-                foreseen.refused.append((str(job), reason))
+            elif (why := roles.refusal(operation.name, job)) is not None:
+                foreseen.refused.append((str(job), str(why)))
             elif job.unique_key in taken:
                 foreseen.refused.append((str(job), f"job {taken[job.unique_key]} has its unique key now"))
             else:
@@ -218,14 +218,6 @@ class JobAdmin(Walking):
     @admin.display(description="error")
     def error_text(self, job: Job) -> str:
         return error_block(job.error)
-
-
-def _against_retry(job: Job) -> str:
-    try:
-        roles.check_retry(job)
-    except RoleNeeded as exc:
-        return str(exc)
-    return ""
 
 
 def error_block(error: dict[str, Any] | None) -> str:

@@ -29,7 +29,7 @@ TOLD = ("status", "max_attempts", "run_at", "cancel_requested_at", "finished_at"
 def retry(job_id: uuid.UUID) -> None:
     """Queue a finished job again, with as many attempts more as its type has; its history stays."""
     job = _job(job_id)
-    roles.check_retry(job)
+    roles.check("retry", job)
     known = registry.find(job.type)
     attempts = {job.type: known.max_attempts if known else job.max_attempts}
     try:
@@ -47,7 +47,7 @@ def retry(job_id: uuid.UUID) -> None:
 
 def run(job_id: uuid.UUID) -> None:
     """Make a waiting job ready now; for one that is queued already this only rings."""
-    _job(job_id)
+    roles.check("run", _job(job_id))
     with transaction.atomic(), patient(job_id):
         before = _held(job_id)
         moved = retrying.run(on_django(), ids=[job_id]).get()
@@ -57,7 +57,7 @@ def run(job_id: uuid.UUID) -> None:
 
 def cancel(job_id: uuid.UUID, *, reason: str = "cancelled on request") -> None:
     """End a waiting job now, or ask a running one to stop: its worker hears of it within a second."""
-    _job(job_id)
+    roles.check("cancel", _job(job_id))
     error = json.dumps({"class": "Cancelled", "message": reason, "traceback": ""})
     with transaction.atomic(), patient(job_id):
         before = _held(job_id)
@@ -69,7 +69,7 @@ def cancel(job_id: uuid.UUID, *, reason: str = "cancelled on request") -> None:
 
 def discard(job_id: uuid.UUID) -> None:
     """Put a dead letter away."""
-    _job(job_id)
+    roles.check("discard", _job(job_id))
     with transaction.atomic(), patient(job_id):
         before = _held(job_id)
         moved = retrying.discard(on_django(), ids=[job_id]).get()

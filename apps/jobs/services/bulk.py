@@ -6,6 +6,7 @@ created after the beginning is left alone.
 """
 
 import uuid
+from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from apps.jobs.errors import Cancelled, JobError, JobNotFound
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Bulk
 from apps.jobs.selection import Selection
-from apps.jobs.services import many
+from apps.jobs.services import many, roles
 from apps.jobs.services.enqueue import place
 from apps.jobs.services.options import Options
 from core import audit
@@ -60,6 +61,15 @@ def foresee(selection: Selection) -> Tally:
     """Count what matches now by status, up to a limit of rows and of time."""
     walk = selection.walk(fields=("id", "status"))
     return walk.tally("status", most=MOST_FORESEEN, seconds=FORESEEN_SECONDS)
+
+
+def foresee_closed(selection: Selection) -> Counter[str]:
+    """Count by status what matches now and is of a type that whoever acts may not act on; up to the same limits."""
+    counts: Counter[str] = Counter()
+    for name in roles.closed_types():
+        if selection.type in {None, name} and name.startswith(selection.type_prefix or ""):
+            counts.update(foresee(selection.model_copy(update={"type": name, "type_prefix": None})).counts)
+    return counts
 
 
 def begin(action: str, selection: Selection, *, reason: str, bulk_id: uuid.UUID) -> Begun:

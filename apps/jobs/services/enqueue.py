@@ -15,6 +15,7 @@ from apps.jobs import registry, selectors
 from apps.jobs.errors import InvalidJob, Problem, UniqueConflict, UnknownQueue
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
+from apps.jobs.services import roles
 from apps.jobs.services.options import Options, problems_of, repeated_keys
 from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
@@ -50,15 +51,21 @@ aenqueue = sync_to_async(enqueue)
 def place(type_name: str, payload: object, options: Options) -> Enqueued:
     """Store one job, and tell whether it is new."""
     job = _checked(type_name, payload, options)
-    if (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds:
-        with transaction.mark_for_rollback_on_error():
-            insert.insert_ready(prepared_on_django(), job)
-            ring_after_commit({job.queue: 1})
+    plain = (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds
+    if plain and _store_ready(job):
         return Enqueued(job.id, created=True)
     replacing = options.unique_key is not None and options.on_conflict == "replace"
     if not replacing and job.lock_key is None and _store_alike(job, ids=[job.id], payloads=[job.payload]):
         return Enqueued(job.id, created=True)
     return _place([job], [options])[0]
+
+
+def _store_ready(job: NewJob) -> bool:
+    with transaction.mark_for_rollback_on_error():
+        stored = insert.insert_ready(job)
+        if stored:
+            ring_after_commit({job.queue: 1})
+    return stored
 
 
 def enqueue_many(type_name: str, payloads: Iterable[object], **options: Any) -> list[uuid.UUID]:
@@ -211,13 +218,18 @@ def _stored(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def _replaced(other: uuid.UUID, job: NewJob) -> bool:
-    """Whether the waiting job was ended to make room; a running one is not, and is not asked to stop."""
+    """Whether the waiting job was ended to make room; a running one is not, and is not asked to stop.
+
+    A job of another type has a role of its own, which whoever may ask for this one need not have.
+    """
     found = Job.objects.filter(id=other).values_list("status", flat=True)
     if found.first() == Status.RUNNING:   # asked without a lock first: its handler may hold the row for long
         return False
     with patient(other):
         if found.select_for_update(no_key=True).first() == Status.RUNNING:
             return False
+        if (row := Job.objects.filter(id=other).exclude(type=job.type).first()) is not None:
+            roles.check("replace", row)
         error = json.dumps({"class": "Replaced", "message": f"replaced by job {job.id}", "traceback": ""})
         cancel.cancel(on_django(), ids=[other], error=error).get()
     return True

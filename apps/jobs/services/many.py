@@ -3,14 +3,14 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 from psycopg import errors as pg
 
 from apps.jobs import registry
-from apps.jobs.errors import JobBusy, JobError, JobNotFound, NotAllowedNow, RoleNeeded, UniqueConflict
+from apps.jobs.errors import JobBusy, JobError, JobNotFound, NotAllowedNow, UniqueConflict
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Job
 from apps.jobs.services import roles
@@ -37,9 +37,7 @@ def act(action: str, ids: Sequence[uuid.UUID], *, reason: str) -> Acted:
     A job that somebody holds is refused as busy: its handler may hold it for long, and the caller holds the others.
     """
     held = _held(ids)
-    acted = Acted()
-    if action == "retry":
-        acted.refused.update(_refused_by_role(held))
+    acted = Acted(refused={job.id: why for job in held.values() if (why := roles.refusal(action, job)) is not None})
     allowed = [job_id for job_id, job in held.items() if job.status in ACTIONS[action] and job_id not in acted.refused]
     try:
         moved = _moved(action, {job_id: held[job_id] for job_id in allowed}, reason=reason)
@@ -60,14 +58,6 @@ def act(action: str, ids: Sequence[uuid.UUID], *, reason: str) -> Acted:
 def _held(ids: Sequence[uuid.UUID]) -> Held:
     rows = Job.objects.select_for_update(skip_locked=True, no_key=True).filter(id__in=ids).order_by("id")
     return {job.id: job for job in rows.only("id", "type", "queue", "status", "unique_key", "max_attempts")}
-
-
-def _refused_by_role(held: Held) -> Iterator[tuple[uuid.UUID, JobError]]:
-    for job_id, job in held.items():
-        try:
-            roles.check_retry(job)
-        except RoleNeeded as exc:
-            yield job_id, exc
 
 
 def _moved(action: str, held: Held, *, reason: str) -> dict[uuid.UUID, str]:

@@ -24,15 +24,15 @@ class BulkPayload(pydantic.BaseModel):
     reason: str = pydantic.Field(max_length=500)
 
 
-def _retried_by(payload: dict[str, Any]) -> Role:
-    """Whoever may retry may not discard: a stopped discard of all that match is gone on with by somebody who may."""
+def _acted_on_by(payload: dict[str, Any]) -> Role:
+    """Whoever may retry may not discard: a discard of all that match is stopped and gone on with by somebody who may."""
     return Role.ADMIN if payload.get("action") == "discard" else Role.OPERATOR
 
 
 @job_type(
     bulk.TYPE, payload=BulkPayload, priority=0,   # it may be about those that stand in line before it
     timeout=timedelta(hours=2), max_attempts=20, retry=Exponential(base=1, cap=60),   # each attempt goes on where one ended
-    batch=1, enqueue_role=Role.ADMIN, retry_role=_retried_by,
+    batch=1, enqueue_role=Role.ADMIN, act_role=_acted_on_by,
 )
 def act_on_all(job: Context, _payload: BulkPayload) -> Outcome | JSON:
     """Retry, cancel, run or discard all jobs that match a filter, in batches, on behalf of whoever began it.

@@ -328,7 +328,7 @@ def test_a_stopped_action_is_gone_on_with_by_who_may_begin_it(role, action, may)
 
 
 def test_without_its_type_saying_so_anybody_would_go_on_with_it(monkeypatch):
-    monkeypatch.setitem(registry._types, bulk.TYPE, replace(registry.get(bulk.TYPE), retry_role=Role.VIEWER))
+    monkeypatch.setitem(registry._types, bulk.TYPE, replace(registry.get(bulk.TYPE), act_role=Role.VIEWER))
     bulk_id = begin("discard")
     actions.cancel(bulk_id)
     with audit.acting(replace(ANN, role="viewer")):
