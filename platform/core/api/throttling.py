@@ -1,6 +1,8 @@
 """How often one address may change something: a moving window, exact because one script in the store decides.
 
-The store is a convenience, not a guard of data: when it is away requests pass, and a metric tells.
+The store is a convenience, not a guard of data: when it is away requests pass, and a metric tells. Away is a store that
+refuses a connection or breaks one off, and one that was silent for half a second. A silence before that may be a moment's
+stall of a store which lives: whoever is over the limit as far as this process knows is refused then, the others pass.
 """
 
 import contextlib
@@ -22,11 +24,14 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from core.api import clients
+from core.api.memory import Memory
 from core.api.problems import QUOTA_EXCEEDED, Problem
 from core.observability import metrics
 
 POLICY = "writes"
 CONNECT_SECONDS, ANSWER_SECONDS = 0.03, 0.06   # together what a silent store may cost a request
+SILENT_SECONDS = 0.5                           # after so long without any answer it is away, not slow
+FORGOTTEN_SECONDS = 10.0                       # two silences that far apart are two
 PAUSE_SECONDS = 2.0                            # how long a store that failed is left alone
 log = structlog.get_logger(__name__)
 
@@ -44,33 +49,67 @@ class Window:
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),  # type: ignore[arg-type]  # passed on as it is
         )
         self.limiter = MovingWindowRateLimiter(storage)
+        self.memory = Memory(amount=self.item.amount, seconds=self.item.get_expiry())
         self._away_until = 0.0
+        self._silence: tuple[float, float] | None = None   # its first and its last request that got no answer
 
     def take(self, bucket: str) -> bool | None:
         """Count one request; False when the window is full, None when nobody could count."""
-        if time.monotonic() < self._away_until:
+        now = time.monotonic()
+        if now < self._away_until:
             metrics.rate_limit_store_failed()
             return None
+        fits = self.memory.note(bucket, at=now)
+        if not fits and self._silence is None:   # else the store is asked all the same, to see how long it is silent
+            return False
         try:
-            return self.limiter.hit(self.item, bucket)
+            taken = self.limiter.hit(self.item, bucket)
+        except redis.TimeoutError as exc:   # whether it was counted, nobody knows
+            return self._doubt(bucket, exc, asked=now)
         except redis.RedisError as exc:
-            self._away_until = time.monotonic() + PAUSE_SECONDS
-            log.warning("rate_limit.store_away", error=f"{exc.__class__.__name__}: {exc}")
-            metrics.rate_limit_store_failed()
+            self._leave_alone(exc)
             return None
+        self._silence = None
+        if not taken:
+            self.memory.take_back(bucket, at=now)
+        return taken and fits
 
     def seconds_to_wait(self, bucket: str) -> int:
         """Return after how many whole seconds the oldest counted request leaves the window."""
-        try:
-            reset = self.limiter.get_window_stats(self.item, bucket).reset_time
-        except redis.RedisError:
-            reset = time.time() + self.item.get_expiry()
-        return max(1, math.ceil(reset - time.time()))
+        left = self.memory.left(bucket, at=time.monotonic())
+        if not left:
+            try:
+                left = self.limiter.get_window_stats(self.item, bucket).reset_time - time.time()
+            except redis.RedisError:
+                left = self.item.get_expiry()
+            else:
+                self.memory.was_full(bucket, until=time.monotonic() + left)
+        return max(1, math.ceil(left))
 
     def forget(self, bucket: str) -> None:
         """Count from nothing again, if the store answers."""
+        self.memory.forget(bucket)
         with contextlib.suppress(redis.RedisError):
             self.limiter.clear(self.item, bucket)
+
+    def _doubt(self, bucket: str, exc: redis.TimeoutError, *, asked: float) -> bool | None:
+        first, last = self._silence or (asked, asked)
+        if asked - last > FORGOTTEN_SECONDS:
+            first = asked
+        self._silence = first, asked
+        if asked - first >= SILENT_SECONDS:
+            self._leave_alone(exc)
+            return None
+        if not self.memory.decide(bucket, at=asked):
+            return False
+        log.warning("rate_limit.store_slow", error=str(exc))
+        metrics.rate_limit_store_failed()
+        return None
+
+    def _leave_alone(self, exc: redis.RedisError) -> None:
+        self._away_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("rate_limit.store_away", error=f"{exc.__class__.__name__}: {exc}")
+        metrics.rate_limit_store_failed()
 
 
 @lru_cache(maxsize=4)

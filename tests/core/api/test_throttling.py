@@ -1,6 +1,8 @@
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -68,8 +70,94 @@ def test_a_false_forwarding_header_buys_nothing(limited):
     assert statuses == [201, 201, 201, 429]
 
 
+@pytest.fixture
+def window(settings):
+    """Make a limiter of three a minute as another process would have it, as often as it is called."""
+    def made():
+        return throttling.Window(url=settings.CACHE_URL, rate="3/minute")
+
+    made().limiter.storage.reset()
+    return made
+
+
+def test_while_a_store_stalls_whoever_is_over_the_limit_is_refused_all_the_same(limited, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 60)
+    counted = limited.post("/api/notes", {"text": "a"})
+    valkey.stall()
+    start = time.monotonic()
+
+    responses = [limited.post("/api/notes", {"text": "a"}) for _ in range(4)]
+
+    assert [201, 201, 201, 429, 429] == [each.status_code for each in (counted, *responses)]
+    assert {True} == {1 <= int(each["Retry-After"]) <= 60 for each in responses if each.status_code == 429}
+    assert time.monotonic() - start < 3
+    throttling.window.cache_clear()
+
+
+def test_what_passed_in_doubt_counts_when_the_store_answers_again(window, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 60)
+    own = window()
+    before = own.take("b")
+    valkey.stall()
+    meanwhile = [own.take("b") for _ in range(2)]
+    valkey.resume()
+
+    assert [True, None, None, False, False] == [before, *meanwhile, own.take("b"), own.take("b")]
+
+
+def test_a_client_that_was_told_full_stays_refused_in_a_stall_and_one_of_whom_nothing_is_known_passes(window, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 60)
+    taker, told, stranger = (window() for _ in range(3))   # three processes
+    passed = [taker.take("b") for _ in range(3)]
+    refused = told.take("b"), told.seconds_to_wait("b")
+    valkey.stall()
+
+    assert ([True] * 3, False, True) == (passed, refused[0], 1 <= refused[1] <= 60)
+    assert [False, False, None] == [each.take("b") for each in (taker, told, stranger)]
+
+
+def test_in_the_stalls_of_a_store_that_lives_no_more_than_the_limit_pass(settings, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 60)
+    own, done = throttling.Window(url=settings.CACHE_URL, rate="60/minute"), threading.Event()
+    own.limiter.storage.reset()
+
+    def stalls():
+        while not done.is_set():
+            valkey.stall()
+            done.wait(0.08)
+            valkey.resume()
+            done.wait(0.02)
+
+    stalling = threading.Thread(target=stalls)
+    stalling.start()
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            taken = list(pool.map(lambda _: own.take("b"), range(400)))
+    finally:
+        done.set()
+        stalling.join()
+
+    assert None in taken                                             # somebody was in doubt
+    assert 40 <= taken.count(True) + taken.count(None) <= 60          # of twenty at once it may refuse some that had room
+
+
+def test_a_silence_that_goes_on_is_one_and_two_that_are_far_apart_are_two(window, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 30)
+    now = {"is": 1000.0}
+    monkeypatch.setattr(throttling, "time", SimpleNamespace(monotonic=lambda: now["is"], time=time.time))
+    valkey.stall()
+    slow, away = window(), window()
+    for made, moments in ((slow, (1000, 1040, 1080)), (away, (1000, 1009, 1018, 1027, 1036))):
+        for moment in moments:
+            now["is"] = moment
+            made.take("b")
+
+    assert (1080 < slow._away_until, 1036 < away._away_until) == (False, True)
+
+
 @pytest.mark.parametrize("fault", ["kill", "stall"])
-def test_a_store_that_is_away_lets_requests_pass_soon_and_is_counted(limited, valkey, fault):
+def test_a_store_that_is_away_lets_requests_pass_soon_and_is_counted(limited, valkey, fault, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 0)   # a stall that goes on
     limited.post("/api/notes", {"text": "a"})
     getattr(valkey, fault)()
     before, start = failures(), time.monotonic()
