@@ -7,7 +7,7 @@ import threading
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from locks.answers import Applied, NotDone, Refused
+from locks.answers import Applied, NotDone, Refused, Unknown
 from locks.observer import (
     Answered,
     Cancelled,
@@ -28,6 +28,7 @@ _LEFT = (0.0, 0.5, 1, 2, 5, 10, 15, 20, 25, 30, 60)
 
 _answers = Counter("latchwork_lock_answers_total", "Answers of the lock store, by change and answer.", ["change", "answer"])
 _answer_seconds = Histogram("latchwork_lock_answer_seconds", "Time of one attempt of one change.", ["change"], buckets=_BUCKETS)
+_unknown = Counter("latchwork_lock_unknown_total", "Answers that left it unknown what became of a change, by what was said.", ["why"])
 _repeats = Counter("latchwork_lock_repeats_total", "Attempts that repeated a change, because nobody knew what became of it.")
 _acquires = Counter("latchwork_lock_acquires_total", "Acquires, by how they ended.", ["outcome"])
 _acquire_seconds = Histogram(
@@ -38,6 +39,13 @@ _questions = Histogram(
 )
 _guesses = Counter(
     "latchwork_lock_guesses_missed_total", "Tokens that were too low: this machine's wall clock is behind others'.",
+)
+_observed = Histogram(
+    "latchwork_lock_takeover_observed_seconds", "How long a holder was watched doing nothing before it was taken over.", buckets=_BUCKETS,
+)
+_ghosts = Counter(
+    "latchwork_lock_ghost_takeovers_total",
+    "Takeovers of grants that were never renewed: a holder that died early, or one that was never told that it holds.",
 )
 _renewals = Counter("latchwork_lock_renewals_total", "Leases that were renewed.")
 _renewal_left = Histogram("latchwork_lock_renewal_left_seconds", "What was left of a lease when it was renewed.", buckets=_LEFT)
@@ -50,6 +58,10 @@ _cancelled = Counter("latchwork_lock_cancelled_total", "Outcomes that became kno
 _forced = Counter("latchwork_lock_forced_total", "Grants that an operator ended, by how that ended.", ["how"])
 _held = Gauge("latchwork_lock_held", "Locks that this process holds.", multiprocess_mode="livesum")
 
+CLASSES = {   # as the stores say it, beside names of exceptions; what else they say may hold anything, and is no label
+    "no answer in time", "connection lost", "write timeout, undecided", "write timeout, decided", "unavailable to commit",
+    "the server does not know", "no host, maybe sent", "not listed yet",
+}
 ENDED = {"LockHeld": "held", "LockStoreUnavailable": "away", "LockUnknown": "unknown"}
 
 
@@ -59,9 +71,13 @@ class Counting:
     def __init__(self) -> None:
         self._mine: set[tuple[str, int]] = set()
         self._guard = threading.Lock()
+        self.silent = False
+        """Count nothing: in a child that was forked while another thread may have been counting, and held a guard for ever."""
 
     def tell(self, happening: Happening) -> None:
         """Count it."""
+        if self.silent:
+            return
         match happening:
             case Answered():
                 _count_answer(happening)
@@ -70,6 +86,7 @@ class Counting:
                 _acquires.labels("adopted" if happening.adopted else "taken_over" if happening.victim else "granted").inc()
                 _acquire_seconds.observe(happening.waited_seconds)
                 _questions.observe(happening.questions)
+                _count_takeover(happening)
             case NotHeld(why=why):
                 _acquires.labels(ENDED.get(why, why)).inc()
             case GuessMissed():
@@ -104,6 +121,14 @@ class Counting:
             _held.set(len(self._mine))
 
 
+def _count_takeover(granted: Granted) -> None:
+    if granted.victim is None:
+        return
+    _observed.observe(granted.observed_seconds)
+    if granted.victim_renewals == 0:
+        _ghosts.inc()
+
+
 def _count_answer(answered: Answered) -> None:
     change = type(answered.change).__name__
     match answered.answer:
@@ -113,8 +138,10 @@ def _count_answer(answered: Answered) -> None:
             answer = "refused"
         case NotDone():
             answer = "not_done"
-        case _:
+        case Unknown(why):
             answer = "unknown"
+            said = why.partition(":")[0]
+            _unknown.labels(said if said in CLASSES or said.isidentifier() else "other").inc()
     _answers.labels(change, answer).inc()
     _answer_seconds.labels(change).observe(answered.seconds)
     if answered.number:
