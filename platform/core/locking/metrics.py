@@ -76,8 +76,10 @@ class Counting:
 
     def tell(self, happening: Happening) -> None:
         """Count it."""
-        if self.silent:
-            return
+        if not self.silent:
+            self._count(happening)
+
+    def _count(self, happening: Happening) -> None:
         match happening:
             case Answered():
                 _count_answer(happening)
