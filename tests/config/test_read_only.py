@@ -24,7 +24,7 @@ REASON = "read-only now (READ_ONLY=1)"
 MUTATING = [
     ["jobs_enqueue", "http.request", '{"method": "GET", "url": "https://example.com/"}'], ["jobs_retry", "{job}"],
     ["jobs_cancel", "{job}"], ["jobs_run", "{job}"], ["jobs_discard", "{job}"], ["jobs_prune"], ["artifacts_prune"],
-    ["queues_pause", "default", "--reason", "tea"],
+    ["queues_pause", "default"],
     ["queues_resume", "default"], ["tokens_create", "x", "--role", "viewer"], ["tokens_revoke", "{prefix}"],
 ]   # fmt: skip
 

@@ -23,9 +23,11 @@ from core.windows import by_index
 PAUSE = Operation(
     name="pause", label="Pause", needs=Role.OPERATOR, done="paused",
     about="Nothing more is claimed from the queue by any worker. What runs goes on; what is enqueued waits.",
+    wants_reason=False,
 )
 RESUME = Operation(
     name="resume", label="Resume", needs=Role.OPERATOR, done="resumed", about="Workers claim from the queue again, at once.",
+    wants_reason=False,
 )
 MOST_COUNTED = 10_000
 STATES = [("paused", "paused"), ("open", "open")]

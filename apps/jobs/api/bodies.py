@@ -8,7 +8,7 @@ from pydantic import Field
 from apps.jobs.lifecycle import Status
 from apps.jobs.services import Options
 from core.api.pagination import PageQuery
-from core.api.parameters import Body, Moment, Query, Reason
+from core.api.parameters import Body, Moment, Query, Remark
 
 MOST_IN_BULK = 1_000
 WEEK_SECONDS, TEN_YEARS_SECONDS = 604_800, 315_360_000
@@ -58,7 +58,7 @@ class NewJobs(Body):
 class Pause(Body):
     """Why a queue is paused."""
 
-    reason: Reason = Field(description="Shown to whoever wonders why its jobs wait.")
+    reason: Remark = Field("", description="Shown to whoever wonders why its jobs wait.")
 
 
 class JobQuery(PageQuery):

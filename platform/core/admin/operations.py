@@ -35,6 +35,7 @@ class Operation:
     needs: Role
     done: str      # what one says of rows afterwards: "queued again"
     about: str     # what it means, for the page that asks
+    wants_reason: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,8 @@ class Operating:
             messages.warning(request, f"These are more than {MOST} rows: narrow the list, and act on all that match.")
             return HttpResponseRedirect(back)
         reason = request.POST.get("reason", "").strip()
-        if request.POST.get("confirm") != operation.name or not reason or len(reason) > LONGEST_REASON:
+        missing = operation.wants_reason and not reason
+        if request.POST.get("confirm") != operation.name or missing or len(reason) > LONGEST_REASON:
             return self._ask(request, operation, keys, back=back, wanting="confirm" in request.POST)
         self._do(request, operation, keys, reason=reason)
         return HttpResponseRedirect(back)

@@ -62,6 +62,9 @@ def _said(text: str) -> str:
 Reason = Annotated[str, AfterValidator(_said), Field(min_length=1, max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")]
 """Why somebody does it, in a few words: a person reads it later."""
 
+Remark = Annotated[str, AfterValidator(str.strip), Field(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")]
+"""The same where it may be left out, or blank."""
+
 QueryT = TypeVar("QueryT", bound=Query)
 BodyT = TypeVar("BodyT", bound=Body)
 

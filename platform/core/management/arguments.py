@@ -60,8 +60,15 @@ def document(text: str) -> Any:
 
 def said(text: str) -> str:
     """Read something that a person says, a reason."""
-    if not text.strip() or "\0" in text:
+    if not (found := remark(text)):
         raise ArgumentTypeError("says nothing: write a few words")
+    return found
+
+
+def remark(text: str) -> str:
+    """Read the same where it may be left out, or blank."""
+    if "\0" in text:
+        raise ArgumentTypeError("holds a NUL character, which cannot be stored: remove it")
     if len(text) > LONGEST_REASON:
         raise ArgumentTypeError(f"says it in {len(text)} characters: at most {LONGEST_REASON}")
     return text.strip()

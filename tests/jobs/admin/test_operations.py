@@ -156,6 +156,17 @@ def test_queues_are_paused_and_resumed_with_a_reason(operator, echo):
     assert ["queue.resume", "queue.pause"] == list(AuditEntry.objects.values_list("action", flat=True))
 
 
+def test_whoever_pauses_or_resumes_a_queue_may_leave_out_why_as_in_the_api(operator, echo):
+    page = ask(operator, "pause", "default", model="queue").content.decode()
+
+    assert ("may be left out" in page, " required" in page) == (True, False)
+    assert ["1 was paused"] == press(operator, "pause", "default", model="queue", reason=" ")
+    assert ("operator", "") == Queue.objects.values_list("paused_by", "paused_reason").get()
+    assert ["1 was resumed"] == press(operator, "resume", "default", model="queue", reason="")
+    assert [] == press(operator, "pause", "default", model="queue", reason="x" * 501)
+    assert Queue.objects.get().paused_at is None
+
+
 def test_what_becomes_of_queues_is_foreseen(operator, echo):
     press(operator, "pause", "default", model="queue")
 

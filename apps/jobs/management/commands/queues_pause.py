@@ -4,7 +4,7 @@ from typing import Any
 
 from apps.jobs import services as jobs
 from apps.jobs.management.output import MutatingCommand
-from core.management.arguments import said
+from core.management.arguments import remark
 
 
 class Command(MutatingCommand):
@@ -12,7 +12,7 @@ class Command(MutatingCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="as queues_list shows it")
-        parser.add_argument("--reason", required=True, type=said, help="shown to whoever asks why jobs wait")
+        parser.add_argument("--reason", default="", type=remark, help="shown to whoever asks why jobs wait")
 
     def act(self, *, name: str, reason: str, **_: Any) -> None:
         jobs.pause(name, by=_who(), reason=reason)
