@@ -13,6 +13,7 @@ import pydantic
 from django.db import connection
 
 from apps.jobs import Context, Fixed, job_type, registry
+from core.locking.metrics import OBSERVER
 from tests.support.desk import Desk
 from tests.support.locked_notes import LEASE_SECONDS
 
@@ -55,7 +56,7 @@ def work(job: Context, payload: Locked) -> int | None:
     time.sleep(payload.seconds)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE locked_run SET ended = clock_timestamp() WHERE id = %s", [number])
-    job.logger.info("locked.said")
+    job.logger.info("locked.said", silent=OBSERVER.silent)
     return job.lock_token
 
 

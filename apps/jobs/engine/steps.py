@@ -26,6 +26,7 @@ from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.identity import start_facts
 from apps.jobs.publishing import ticket
 from core.errors import Misconfigured
+from core.locking.metrics import OBSERVER
 
 TICK_SECONDS = 0.5
 EVENTS_SECONDS = 0.1
@@ -122,6 +123,7 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     doorbell.install()
     signals.worker_before_create_process.connect(keep_shared)
+    signals.worker_process_init.connect(count_no_locks)
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
@@ -133,6 +135,11 @@ def keep_shared(**_: Any) -> None:
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()
+
+
+def count_no_locks(**_: Any) -> None:
+    """In a child: nobody reads its counts, and a thread of the main process may have held what guards them at the fork."""
+    OBSERVER.silent = True
 
 
 def _never() -> None:
