@@ -51,21 +51,15 @@ aenqueue = sync_to_async(enqueue)
 def place(type_name: str, payload: object, options: Options) -> Enqueued:
     """Store one job, and tell whether it is new."""
     job = _checked(type_name, payload, options)
-    plain = (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds
-    if plain and _store_ready(job):
+    if (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds:
+        with transaction.mark_for_rollback_on_error():
+            insert.insert_ready(job)
+            ring_after_commit({job.queue: 1})
         return Enqueued(job.id, created=True)
     replacing = options.unique_key is not None and options.on_conflict == "replace"
     if not replacing and job.lock_key is None and _store_alike(job, ids=[job.id], payloads=[job.payload]):
         return Enqueued(job.id, created=True)
     return _place([job], [options])[0]
-
-
-def _store_ready(job: NewJob) -> bool:
-    with transaction.mark_for_rollback_on_error():
-        stored = insert.insert_ready(job)
-        if stored:
-            ring_after_commit({job.queue: 1})
-    return stored
 
 
 def enqueue_many(type_name: str, payloads: Iterable[object], **options: Any) -> list[uuid.UUID]:

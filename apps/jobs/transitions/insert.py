@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from apps.jobs.transitions.direct import Direct
 from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.statement import Execute, Reply
 
@@ -69,11 +70,10 @@ WITH new AS ({_INSERT.format(more='', values='', rows='''
 SELECT count(*), count(*) FILTER (WHERE seconds IS NULL), min(seconds) FROM new"""
 
 # The plainest job by far the most often: what can meet no other row needs no arbiter, and asks for nothing in return.
-_INSERT_READY = """
+_READY = Direct("""
 INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
   created_at, tags, payload, payload_version, request_id)
-VALUES (%(id)s, %(type)s, %(queue)s, %(priority)s, 'queued', 0, %(max_attempts)s, 0, 0, %(timeout)s, clock_timestamp(),
-  clock_timestamp(), %(tags)s, %(payload)s, %(version)s, %(request_id)s)"""
+VALUES (%s, %s, %s, %s, 'queued', 0, %s, 0, 0, %s, clock_timestamp(), clock_timestamp(), %s, %s, %s, %s)""")
 
 _HOLDERS = """
 SELECT DISTINCT ON (unique_key) unique_key, id FROM job
@@ -118,13 +118,18 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
     return Reply(execute(_INSERT_ANY, columns), inserted)
 
 
-def insert_ready(execute: Execute, job: NewJob) -> None:
-    """Insert one job that is ready at once and has a new id and no unique key: nothing can be in its way."""
-    execute(_INSERT_READY, {
-        "id": str(job.id), "type": job.type, "queue": job.queue, "priority": job.priority,
-        "max_attempts": job.max_attempts, "timeout": job.timeout_seconds, "tags": job.tags, "payload": job.payload,
-        "version": job.payload_version, "request_id": job.request_id,
-    })
+def insert_ready(job: NewJob) -> None:
+    """Insert one job that is ready at once and has a new id, no unique key and no lock: nothing can be in its way."""
+    _READY.execute((
+        str(job.id), job.type, job.queue, str(job.priority), str(job.max_attempts), repr(job.timeout_seconds),
+        _array(job.tags), job.payload, str(job.payload_version), job.request_id,
+    ))
+
+
+def _array(texts: Sequence[str]) -> str:
+    """Return an array as PostgreSQL reads it."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
@@ -12,7 +12,7 @@ from django.db import connections
 from apps.jobs.lifecycle import AttemptOutcome, Status
 
 ResultT = TypeVar("ResultT")
-Params = Mapping[str, Any]
+Params = Mapping[str, Any] | Sequence[Any]
 
 
 class Cursor(Protocol):
