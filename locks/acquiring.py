@@ -15,9 +15,9 @@ from locks.judging import Step, judge
 from locks.lease import Lease
 from locks.means import Means
 from locks.observer import Granted, GuessMissed, NotHeld
+from locks.pace import Pace
 from locks.row import Row, State, Version
 
-FIRST_PAUSE = 0.02
 MANNERS = 0.06       # seconds within which others who wait are likely to look
 CANCEL_LEASES = 10   # for so many leases the canceller asks on
 
@@ -44,7 +44,7 @@ class Acquisition:
         self, means: Means, name: str, *, owner: str, lease_seconds: float, until: float, patient: bool, poll_seconds: float,
     ) -> None:
         self._means, self._name, self._owner, self._seconds, self._until = means, name, owner, lease_seconds, until
-        self._patient, self._poll = patient, poll_seconds
+        self._patient = patient
         self._nonce = uuid.uuid4()
         self._begun = means.clock.now()
         self._above = 0               # the next token has to be above this
@@ -52,7 +52,7 @@ class Acquisition:
         self._late: Acquire | None = None    # a cold question of which a copy may still be under way, and could apply
         self._sent: dict[int, Sent] = {}
         self._questions = 0
-        self._pause = FIRST_PAUSE
+        self._pace = Pace(longest=poll_seconds)
 
     def run(self) -> Lease:
         """Return a lease that nobody keeps yet, or raise one of the three errors."""
@@ -111,6 +111,7 @@ class Acquisition:
         if not wanted and not asker.in_doubt:
             return self._create() if sights.is_likely_new(self._name) else self._cold()
         if wanted:
+            self._pace.busy = True
             self._means.clock.sleep(random.uniform(0, MANNERS))   # noqa: S311  as below
         with self._answering():
             row = asker.look(self._name, until=self._until)
@@ -159,11 +160,10 @@ class Acquisition:
         clock = self._means.clock
         self._means.sights.wait_for(self._name)
         while (due := self._means.sights.see(self._name, row)) > clock.now():
-            nap = min(random.uniform(self._pause / 2, self._pause), due - clock.now() + 0.001)   # noqa: S311  spreads load, keeps no secret
+            nap = min(self._pace.pause(row.fence), due - clock.now() + 0.001)
             if not self._patient or clock.now() + nap >= self._until:
                 raise self._held(row, due)
             clock.sleep(nap)
-            self._pause = min(self._poll, self._pause * 2)    # it goes on growing when a question is refused in between
             with self._answering():
                 seen = self._means.asker.look(self._name, until=self._until)
                 if seen is not None and seen.state == State.HELD and seen.nonce == self._nonce:

@@ -173,14 +173,14 @@ def test_threads_of_a_process_wait_in_line_and_only_the_first_asks_the_store():
     for number in range(5):
         threads.append(threading.Thread(target=wait, args=(number,)))
         threads[-1].start()
-        until(lambda count=number + 1: len(locks._turns._lines["a"].waiting) == count)
+        until(lambda behind=number: len(locks._turns.lines.get("a", ())) == behind and "a" in locks._turns.lines)
     until(lambda: len(looks) >= 3)
     asking = set(looks)
     held.release()
     for thread in threads:
         thread.join()
 
-    assert (1, list(range(5)), {}) == (len(asking), order, locks._turns._lines)
+    assert (1, list(range(5)), {}) == (len(asking), order, locks._turns.lines)
 
 
 def test_whoever_has_no_more_time_to_stand_in_line_is_told_who_has_the_lock():
@@ -188,7 +188,7 @@ def test_whoever_has_no_more_time_to_stand_in_line_is_told_who_has_the_lock():
     held = locks.acquire("a")
     first = threading.Thread(target=lambda: locks.acquire("a", timeout=timedelta(seconds=30)).release())
     first.start()
-    until(lambda: locks._turns._lines)
+    until(lambda: locks._turns.lines)
 
     with pytest.raises(LockHeld, match="ann has it"):
         locks.acquire("a", timeout=timedelta(seconds=0.05))

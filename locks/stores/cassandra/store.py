@@ -1,5 +1,6 @@
 """The store on Cassandra: each operation is one statement, asked once, and what its answer means."""
 
+import functools
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -130,7 +131,7 @@ class CassandraStore:
     def close(self) -> None:
         self.connection.close()
 
-    @property
+    @functools.cached_property
     def _answers(self) -> Any:
         from locks.stores.cassandra import answers  # noqa: PLC0415  it needs the driver, which comes with the first use
 
