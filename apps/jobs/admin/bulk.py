@@ -111,7 +111,11 @@ class BulkAdmin(Walking):
         self, request: HttpRequest, operation: Operation, selection: Selection, *, reason: str, bulk_id: uuid.UUID,
     ) -> HttpResponse:
         read_only.refuse()
-        begun = bulk.begin(operation.name, selection, reason=reason, bulk_id=bulk_id)
+        try:
+            begun = bulk.begin(operation.name, selection, reason=reason, bulk_id=bulk_id)
+        except JobError as exc:
+            messages.error(request, f"Nothing was begun: {exc}")
+            return HttpResponseRedirect(reverse("admin:jobs_job_changelist"))
         if not begun.created:
             messages.info(request, "This was begun already, and is under way.")
         return HttpResponseRedirect(reverse("admin:jobs_bulk_change", args=[begun.id]))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from django.db import connection, transaction
 
-from apps.jobs.errors import Cancelled, JobError, JobNotFound
+from apps.jobs.errors import Cancelled, JobError, JobNotFound, UniqueConflict
 from apps.jobs.lifecycle import ACTIONS
 from apps.jobs.models import Bulk
 from apps.jobs.selection import Selection
@@ -76,7 +76,8 @@ def begin(action: str, selection: Selection, *, reason: str, bulk_id: uuid.UUID)
     """Enqueue an action on all jobs that match now, for whoever acts. Roles are the caller's to check.
 
     The same action on the same filter that is under way is returned instead: two people who press at once begin one.
-    Give a `bulk_id` made before the request, so that its repeat begins nothing either.
+    Give a `bulk_id` made before the request, so that its repeat begins nothing either. Raise `UniqueConflict` when the key
+    by which the same is known belongs to a job that is none: anybody may give a job any key.
     """
     if action not in ACTIONS:
         msg = f"{action!r} is no action: known are {', '.join(ACTIONS)}"
@@ -96,6 +97,8 @@ def begin(action: str, selection: Selection, *, reason: str, bulk_id: uuid.UUID)
             )
             said = {"action": action, "filter": facts, "reason": reason}
             audit.record(action="bulk.begin", target=f"job:{placed.id}", after=said)
+        elif not Bulk.objects.filter(id=placed.id).exists():
+            raise UniqueConflict(placed.id, unique_key=options.unique_key or "")
     return Begun(id=placed.id, created=placed.created)
 
 

@@ -5,10 +5,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.jobs import services as jobs
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job, Queue
+from apps.jobs.selection import Selection
+from apps.jobs.services import bulk
 from core.audit.models import AuditEntry
-from tests.jobs.admin.pressing import JOBS, ask, press
+from tests.jobs.admin.pressing import JOBS, ask, press, said
 from tests.support import factories
 from tests.support.people import logged_in, person
 
@@ -182,6 +185,17 @@ def test_an_operation_has_a_button_for_whom_it_is_for(viewer, operator, admin):
         shown[name] = [each.name for each in client.get(address).context["operations"]]
 
     assert {"viewer": [], "operator": ["retry", "cancel", "run"], "admin": ["retry", "cancel", "run", "discard"]} == shown
+
+
+def test_an_action_on_all_that_match_says_so_when_another_job_has_its_key(operator, echo):
+    key = f"{bulk.TYPE}:retry:{Selection(status=Status.DEAD_LETTER).digest()}"
+    squatter = jobs.enqueue(echo.name, unique_key=key)
+    address = reverse("admin:jobs_bulk_begin", query={"action": "retry", "status": "dead_letter"})
+    form = {**dict(operator.get(address).context["hidden"]), "reason": "r"}
+
+    told = said(operator.post(address, form, follow=True))
+
+    assert [f"Nothing was begun: job {squatter} is unfinished and has the unique_key '{key}'"] == told
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.jobs import registry, testing
 from apps.jobs import services as jobs
-from apps.jobs.errors import Cancelled, RoleNeeded
+from apps.jobs.errors import Cancelled, RoleNeeded, UniqueConflict
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Bulk, Job
 from apps.jobs.selection import Selection
@@ -282,6 +282,17 @@ def test_its_progress_is_shown(echo):
 
     assert [(2, 3, "2 done, 0 refused"), (3, 3, "3 done, 0 refused")] == [
         (each.done, each.total, each.note) for each in context.reported]
+
+
+def test_a_job_that_has_the_key_of_an_action_and_is_none_is_not_taken_for_it(echo):
+    key = f"{bulk.TYPE}:retry:{DEAD.digest()}"
+    squatter = jobs.enqueue(echo.name, unique_key=key)
+
+    with pytest.raises(UniqueConflict) as refused:
+        begin()
+    assert (squatter, 0) == (refused.value.job_id, Bulk.objects.count())
+    actions.cancel(squatter)
+    assert begin() == Bulk.objects.get().id
 
 
 def test_an_action_that_is_none_is_refused():
