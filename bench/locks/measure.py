@@ -130,11 +130,14 @@ def _run(process: int, work: Work, slices: tuple[Slice, ...], barrier: Any, resu
     logging.disable(logging.CRITICAL)
     random.seed()
     pairs: dict[str, Pair] = {}
+    turns: dict[str, int] = {}
     for number, each in enumerate(slices):
         if each.design not in pairs:
             pairs[each.design] = _connected(work, each.design)
         barrier.wait(PATIENCE_SECONDS)
-        results.put(_done(process, number, work, each, pairs[each.design]))
+        done = _done(process, number, work, each, pairs[each.design], first=turns.get(each.design, 0))
+        turns[each.design] = turns.get(each.design, 0) + len(done.latencies)
+        results.put(done)
         if each.design not in {later.design for later in slices[number + 1:]}:
             pairs.pop(each.design).close()   # so that an idle connection of one design does not disturb the next
 
@@ -148,13 +151,13 @@ def _connected(work: Work, design: str) -> Pair:
     return pair
 
 
-def _done(process: int, number: int, work: Work, each: Slice, pair: Pair) -> Done:
+def _done(process: int, number: int, work: Work, each: Slice, pair: Pair, *, first: int) -> Done:
     pair.statements.clear()
     latencies: list[float] = []
     began, cpu = time.monotonic(), time.process_time()
     while len(latencies) < each.turns and time.monotonic() < began + each.seconds:
-        turn = len(latencies)
-        name = work.names[turn % len(work.names)] if work.names else f"new-{process}-{number}-{turn}"
+        turn = first + len(latencies)
+        name = work.names[turn % len(work.names)] if work.names else f"new-{process}-{turn}"
         start = time.perf_counter()
         pair.acquire(name)
         pair.release()
