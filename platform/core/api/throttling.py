@@ -1,8 +1,8 @@
 """How often one address may change something: a moving window, exact because one script in the store decides.
 
 The store is a convenience, not a guard of data: when it is away requests pass, and a metric tells. Away is a store that
-refuses a connection or breaks one off, and one that was silent for half a second. A silence before that may be a moment's
-stall of a store which lives: whoever is over the limit as far as this process knows is refused then, the others pass.
+refuses a connection or breaks one off. One that is silent may live, and only stall for a moment: whoever is over the limit as
+far as this process knows is refused then, the others pass. A silence that goes on is not waited for again with each request.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from core.observability import metrics
 
 POLICY = "writes"
 CONNECT_SECONDS, ANSWER_SECONDS = 0.03, 0.06   # together what a silent store may cost a request
-SILENT_SECONDS = 0.5                           # after so long without any answer it is away, not slow
+SILENT_SECONDS = 0.5                           # after so long without any answer it is not asked each time
 FORGOTTEN_SECONDS = 10.0                       # two silences that far apart are two
-PAUSE_SECONDS = 2.0                            # how long a store that failed is left alone
+PAUSE_SECONDS = 2.0                            # how long a store that failed, or is silent, is left alone
 log = structlog.get_logger(__name__)
 
 
@@ -50,7 +50,7 @@ class Window:
         )
         self.limiter = MovingWindowRateLimiter(storage)
         self.memory = Memory(amount=self.item.amount, seconds=self.item.get_expiry())
-        self._away_until = 0.0
+        self._away_until = self._silent_until = 0.0
         self._silence: tuple[float, float] | None = None   # its first and its last request that got no answer
 
     def take(self, bucket: str) -> bool | None:
@@ -60,12 +60,15 @@ class Window:
             metrics.rate_limit_store_failed()
             return None
         fits = self.memory.note(bucket, at=now)
-        if not fits and self._silence is None:   # else the store is asked all the same, to see how long it is silent
+        if now < self._silent_until:
+            return self._judged(bucket, at=now)
+        if not fits and self._silence is None:   # else the store is asked all the same, to hear whether it answers again
             return False
         try:
             taken = self.limiter.hit(self.item, bucket)
         except redis.TimeoutError as exc:   # whether it was counted, nobody knows
-            return self._doubt(bucket, exc, asked=now)
+            self._note_silence(exc, asked=now)
+            return self._judged(bucket, at=now)
         except redis.RedisError as exc:
             self._leave_alone(exc)
             return None
@@ -92,19 +95,21 @@ class Window:
         with contextlib.suppress(redis.RedisError):
             self.limiter.clear(self.item, bucket)
 
-    def _doubt(self, bucket: str, exc: redis.TimeoutError, *, asked: float) -> bool | None:
+    def _judged(self, bucket: str, *, at: float) -> bool | None:
+        """Say of a request that was noted at that moment what is known here alone."""
+        if not self.memory.decide(bucket, at=at):
+            return False
+        metrics.rate_limit_store_failed()
+        return None
+
+    def _note_silence(self, exc: redis.TimeoutError, *, asked: float) -> None:
         first, last = self._silence or (asked, asked)
         if asked - last > FORGOTTEN_SECONDS:
             first = asked
         self._silence = first, asked
         if asked - first >= SILENT_SECONDS:
-            self._leave_alone(exc)
-            return None
-        if not self.memory.decide(bucket, at=asked):
-            return False
-        log.warning("rate_limit.store_slow", error=str(exc))
-        metrics.rate_limit_store_failed()
-        return None
+            self._silent_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("rate_limit.store_silent", error=str(exc), seconds=round(asked - first, 3))
 
     def _leave_alone(self, exc: redis.RedisError) -> None:
         self._away_until = time.monotonic() + PAUSE_SECONDS

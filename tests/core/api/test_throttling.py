@@ -80,15 +80,17 @@ def window(settings):
     return made
 
 
-def test_while_a_store_stalls_whoever_is_over_the_limit_is_refused_all_the_same(limited, valkey, monkeypatch):
-    monkeypatch.setattr(throttling, "SILENT_SECONDS", 60)
+@pytest.mark.parametrize("silent", [60, 0], ids=["a moment", "a silence that goes on"])
+def test_while_a_store_stalls_whoever_is_over_the_limit_is_refused_all_the_same(limited, valkey, monkeypatch, silent):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", silent)
     counted = limited.post("/api/notes", {"text": "a"})
     valkey.stall()
-    start = time.monotonic()
+    before, start = failures(), time.monotonic()
 
     responses = [limited.post("/api/notes", {"text": "a"}) for _ in range(4)]
 
     assert [201, 201, 201, 429, 429] == [each.status_code for each in (counted, *responses)]
+    assert failures() - before == 2
     assert {True} == {1 <= int(each["Retry-After"]) <= 60 for each in responses if each.status_code == 429}
     assert time.monotonic() - start < 3
     throttling.window.cache_clear()
@@ -146,20 +148,32 @@ def test_a_silence_that_goes_on_is_one_and_two_that_are_far_apart_are_two(window
     now = {"is": 1000.0}
     monkeypatch.setattr(throttling, "time", SimpleNamespace(monotonic=lambda: now["is"], time=time.time))
     valkey.stall()
-    slow, away = window(), window()
-    for made, moments in ((slow, (1000, 1040, 1080)), (away, (1000, 1009, 1018, 1027, 1036))):
+    two, one = window(), window()
+    for made, moments in ((two, (1000, 1040, 1080)), (one, (1000, 1009, 1018, 1027, 1036))):
         for moment in moments:
             now["is"] = moment
             made.take("b")
 
-    assert (1080 < slow._away_until, 1036 < away._away_until) == (False, True)
+    assert (1080 < two._silent_until, 1036 < one._silent_until) == (False, True)
 
 
-@pytest.mark.parametrize("fault", ["kill", "stall"])
-def test_a_store_that_is_away_lets_requests_pass_soon_and_is_counted(limited, valkey, fault, monkeypatch):
-    monkeypatch.setattr(throttling, "SILENT_SECONDS", 0)   # a stall that goes on
+def test_a_silence_that_goes_on_is_not_waited_for_with_each_request_and_ends_with_the_first_answer(window, valkey, monkeypatch):
+    monkeypatch.setattr(throttling, "SILENT_SECONDS", 0)
+    own = window()
+    valkey.stall()
+    own.take("a")
+    asked = []
+    monkeypatch.setattr(own.limiter, "hit", lambda *_: asked.append(1) or True)
+    silent = own.take("a"), len(asked)
+    own._silent_until = 0.0   # the pause is over
+
+    assert (None, 0) == silent
+    assert (True, 1, None) == (own.take("a"), len(asked), own._silence)
+
+
+def test_a_store_that_is_away_lets_requests_pass_soon_and_is_counted(limited, valkey):
     limited.post("/api/notes", {"text": "a"})
-    getattr(valkey, fault)()
+    valkey.kill()
     before, start = failures(), time.monotonic()
 
     statuses = [limited.post("/api/notes", {"text": "a"}).status_code for _ in range(5)]
