@@ -60,6 +60,15 @@ def test_the_right_password_forgets_the_wrong_ones_of_the_account(ann):
     assert (entered.status_code, statuses) == (302, [200, 200, 200, 200, 200, 429])
 
 
+def test_the_cookie_of_a_session_is_seen_by_no_script_and_sent_by_no_other_site(ann):
+    client = Client()
+    client.get("/admin/login/")
+    client.post("/admin/login/?next=/admin/", {"username": "ann", "password": PASSWORD})
+
+    cookies = {name: (bool(cookie["httponly"]), cookie["samesite"]) for name, cookie in client.cookies.items()}
+    assert {"sessionid": (True, "Lax"), "csrftoken": (False, "Lax")} == cookies   # whose scripts of ours send it in a header
+
+
 def test_a_log_in_is_audited_and_a_wrong_one_is_not(ann):
     enter("wrong")
     enter(PASSWORD)
