@@ -86,14 +86,13 @@ def _parts(template: str) -> Iterator[tuple[str, str]]:
 
 def _check_member(type_name: str, name: str, *, model: type[pydantic.BaseModel], sealed: frozenset[Way]) -> None:
     first = name.split(".", maxsplit=1)[0]
-    if issubclass(model, pydantic.RootModel):   # its members are known at enqueue only
-        return
     field = model.model_fields.get(first)
-    if field is None:
-        msg = f"{type_name}: the lock is named after {first!r}, which {model.__name__} does not have: {', '.join(model.model_fields)}"
-        raise ValueError(msg)
-    if any(way[0] in (EACH, first, field.alias, field.validation_alias) for way in sealed):
+    names = (EACH, first, *((field.alias, field.validation_alias) if field is not None else ()))
+    if any(way[0] in names for way in sealed):
         msg = f"{type_name}: the lock is named after {first!r}, which is sealed, and everybody may read the name of a lock"
+        raise ValueError(msg)
+    if field is None and not issubclass(model, pydantic.RootModel):   # whose members are known at enqueue only
+        msg = f"{type_name}: the lock is named after {first!r}, which {model.__name__} does not have: {', '.join(model.model_fields)}"
         raise ValueError(msg)
 
 

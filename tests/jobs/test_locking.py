@@ -88,6 +88,12 @@ def test_a_lock_that_no_payload_could_name_is_refused_at_registration(options, s
         job_type("test.wrong", payload=Payment, **options)
 
 
+def test_a_lock_is_not_named_after_a_sealed_member_of_a_payload_without_a_model_either():
+    """Its name is open to everybody."""
+    with pytest.raises(ValueError, match="which is sealed"):
+        job_type("test.wrong", lock="k:{secret.number}", sensitive=("secret",))
+
+
 def test_a_type_without_a_lock_has_no_key():
     with registered(payload=Payment) as kind:
         assert kind.lock_key(kind.check({"order_id": 1})) is None
