@@ -43,6 +43,7 @@ AWAY_SECONDS, LONGEST_AWAY_SECONDS = 1.0, 60.0  # the same when the store is awa
 WAITERS = 100                                   # claims that may wait here for a lock; more go back to PostgreSQL
 MOST_REMEMBERED = 10_000                        # locks that were found busy
 UNCOUNTED = 32                                  # claims whose locks are asked for, before they make it fetch less
+SLOW_SECONDS = 0.5                              # without an answer, and no more than these are asked for
 LOOK_SECONDS = 0.5                              # between two questions of one that waits
 BRIEF, BRIEF_SECONDS = 3, 0.02                  # further questions about a lock that a job has; the first pause before one
 KEEPING = {AttemptOutcome.RELEASED, AttemptOutcome.STOPPED, AttemptOutcome.LOCK_BUSY, AttemptOutcome.LOCK_LOST}
@@ -79,13 +80,14 @@ class Keyring:
 
     def __init__(self, book: "Bookkeeper", locker: Locker) -> None:
         self.book, self.locker = book, locker
-        self.asked: dict[str, Claim] = {}
+        self.asked: dict[str, tuple[float, Claim]] = {}       # since when, the longest first
         self.held: dict[str, Held] = {}
         self._waiting: dict[str, tuple[float, Wanted]] = {}   # by job: when it asks again
         self._left: list[Left] = []
         self._releasing = 0
         self._busy: dict[str, int] = {}                       # how often in a row a lock was found busy
         self._silent: dict[str, tuple[float, Wanted]] = {}    # by lock: when its holder is dead unless it has renewed it
+        self._heard_at = 0.0                                  # when a question was answered last
         self._away_since: float | None = None
         self._probing = False
         self._own = OwnLock(book, locker)
@@ -107,8 +109,15 @@ class Keyring:
         return bool(self.asked or self._releasing or self.locker.news)
 
     def ahead(self) -> int:
-        """Return how many claims are on their way to the stock, as far as they should make it fetch less."""
-        return max(0, len(self.asked) - UNCOUNTED)
+        """Return how many claims are on their way to the stock, as far as they should make it fetch less.
+
+        None while the store does not answer: jobs without a lock are fetched as ever, and others put off.
+        """
+        return 0 if self._silent_seconds() > SLOW_SECONDS else max(0, len(self.asked) - UNCOUNTED)
+
+    def _silent_seconds(self) -> float:
+        """Return how long questions have been waiting and none was answered: many of them take long, a silent store longer."""
+        return time.monotonic() - max(self._heard_at, next(iter(self.asked.values()))[0]) if self.asked else 0.0
 
     def close(self) -> None:
         """Give the worker's own lock back, and renew nothing any more."""
@@ -219,7 +228,8 @@ class Keyring:
                 self._is_lost(claim, token, why)
 
     def _answered(self, claim: Claim, *, away: bool) -> None:
-        if self.asked.get(claim.id) == claim:
+        self._heard_at = time.monotonic()
+        if claim.id in self.asked and self.asked[claim.id][1] == claim:
             del self.asked[claim.id]
         self._probing = False
         if away:
@@ -327,8 +337,13 @@ class Keyring:
             why = f"the lock store does not answer since {time.monotonic() - self._away_since:.0f} s"
             self._put_off(claim, "LockStoreUnavailable", why, seconds=self._outage_seconds())
             return
+        if len(self.asked) >= UNCOUNTED and self._silent_seconds() > SLOW_SECONDS:
+            why = f"the lock store has not answered for {self._silent_seconds():.1f} s"
+            self._put_off(claim, "LockStoreUnavailable", why, seconds=self._outage_seconds())
+            return
         self._probing = self._away_since is not None
-        self.asked[claim.id] = claim
+        self.asked.pop(claim.id, None)   # of an earlier claim, whose answer will be nobody's
+        self.asked[claim.id] = time.monotonic(), claim
         self.locker.acquire(wanted)
 
     def _outage_seconds(self) -> float:

@@ -15,7 +15,7 @@ from locks import Lease
 if TYPE_CHECKING:
     from apps.jobs.engine.bookkeeper import Bookkeeper
 
-AGAIN_SECONDS = 1.0   # between two questions, while there is none
+AGAIN_SECONDS, LONGEST_SECONDS = 1.0, 30.0   # between two questions, while there is none
 CLOSE = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
@@ -28,6 +28,7 @@ class OwnLock:
         self.book, self.locker = book, locker
         self._lease: Lease | None = None
         self._ask_at = math.inf
+        self._tries = 0
 
     def start(self) -> None:
         """Ask for the lock of the worker's present start, if it shall have one."""
@@ -45,14 +46,17 @@ class OwnLock:
     def heard(self, news: Granted | Busy | Untold | Lost) -> None:
         """Take what became of a question, or of the lease."""
         if isinstance(news, Granted):
-            self._lease = news.lease
+            self._lease, self._tries = news.lease, 0
             self.book.ledger.guard_token = news.lease.token
             return
         if isinstance(news, Lost) and (self._lease is None or self._lease.token != news.token):
             return   # of an earlier start
         self.take_away()
-        log.warning("worker.without_lock", why=news.why)
-        self._ask_at = time.monotonic() + random.uniform(0.5, 1.5) * AGAIN_SECONDS  # noqa: S311  spreads load
+        if not self._tries:
+            log.warning("worker.without_lock", why=news.why, then="claims carry no token of it until it is had again")
+        pause = min(LONGEST_SECONDS, AGAIN_SECONDS * 2.0 ** min(self._tries, 10))
+        self._tries += 1
+        self._ask_at = time.monotonic() + random.uniform(0.5, 1.5) * pause  # noqa: S311  spreads load
 
     def tick(self) -> None:
         """Ask again when it is time. By the worker's tick, as timers may be forgotten with the connection to the broker."""

@@ -1,15 +1,18 @@
 """What becomes of a claim whose lock is busy, as the loop thread decides it: with a locker that the test answers for."""
 
 from collections import deque
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
 from apps.jobs.conf import Config
 from apps.jobs.engine import keyring as keyrings
+from apps.jobs.engine import own_lock as own_locks
 from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
-from apps.jobs.engine.keyring import BRIEF, Held
+from apps.jobs.engine.keyring import BRIEF, SLOW_SECONDS, UNCOUNTED, Held
 from apps.jobs.engine.locker import Busy, Released, Untold
+from apps.jobs.engine.own_lock import OwnLock
 from apps.jobs.lifecycle import AttemptOutcome
 from tests.jobs.engine.test_stock import rows
 from tests.support.factories import TYPE, registered
@@ -192,6 +195,33 @@ def test_the_place_of_a_key_is_passed_on_once_its_lock_was_given_back(book):
     assert ["k:7"] == list(book.ledger.keys)
 
 
+def test_a_store_that_does_not_answer_keeps_nobody_from_fetching_and_is_asked_no_more(book, clock):
+    """Else jobs without a lock would wait until the first question was given up."""
+    with registered(lock="k:{n}"):
+        for number in range(1, UNCOUNTED + 6):
+            claimed(book, number=number, key=f"k:{number}")
+        before = (book.keys.ahead(), len(book.keys.locker.wanted), endings(book))
+        clock.value += 2 * SLOW_SECONDS
+        claimed(book, number=99, key="k:99")
+
+    assert (5, UNCOUNTED + 5, []) == before
+    assert (0, UNCOUNTED + 5, [AttemptOutcome.LOCK_BUSY]) == (book.keys.ahead(), len(book.keys.locker.wanted), endings(book))
+    assert "has not answered for 1.0 s" in book.ledger.endings[0].error
+
+
+def test_a_store_that_answers_slowly_is_asked_on(book, clock):
+    with registered(lock="k:{n}"):
+        for number in range(1, UNCOUNTED + 6):
+            claimed(book, number=number, key=f"k:{number}")
+        for _ in range(3):
+            clock.value += 0.8 * SLOW_SECONDS
+            answer(book, busy(by_job=False))
+        claimed(book, number=99, key="k:99")
+
+    assert "k:99" == book.keys.locker.wanted[-1].name
+    assert book.keys.ahead() > 0
+
+
 def test_while_the_store_is_away_one_question_at_a_time_is_asked(book):
     with registered(lock="k:{n}"):
         claimed(book, number=1)
@@ -201,3 +231,23 @@ def test_while_the_store_is_away_one_question_at_a_time_is_asked(book):
 
     assert [1, 2] == [wanted.claim.fence for wanted in book.keys.locker.wanted]
     assert [AttemptOutcome.LOCK_BUSY] * 3 == endings(book)
+
+
+def test_the_workers_own_lock_is_asked_for_less_often_the_longer_the_store_is_away(clock, monkeypatch):
+    monkeypatch.setattr(own_locks, "time", SimpleNamespace(monotonic=lambda: clock.value))
+    book, locker = Bookkeeper(Config(guard="worker")), Asked()
+    book.ledger.started = SimpleNamespace(id="1", name="w1@host")
+    own = OwnLock(book, locker)
+    own.start()
+    asked_at = []
+    for _ in range(600):
+        if len(locker.wanted) > len(asked_at):
+            asked_at.append(clock.value)
+            own.heard(Untold(locker.wanted[-1], "nobody is there", away=True))
+        clock.value += 0.5
+        own.tick()
+    pauses = [after - before for before, after in pairwise(asked_at)]
+
+    assert pauses[0] <= 2.0
+    assert 15.0 <= pauses[-1] <= 45.5
+    assert book.ledger.guard_token is None
