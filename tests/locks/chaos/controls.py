@@ -16,8 +16,10 @@ from locks.changes import Acquire
 from locks.errors import NoAnswer
 from locks.stores.cassandra import Address, CassandraStore, statements
 from locks.stores.cassandra.connection import Connection, cluster, profile
+from tests.support.waiting import until
 
 SECONDS = 3.0
+NODES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ class DriverRetries:
     def __init__(self, address: Address, *, namespace: str) -> None:
         self.namespace = namespace
         used = profile(address)
-        used.retry_policy, used.request_timeout = RetryPolicy(), 10.0
+        used.retry_policy, used.request_timeout = RetryPolicy(), 60.0
         self.cluster = cluster(address, used)
+        self.cluster.idle_heartbeat_interval = 0   # a connection ends when the test says so
         self.session = self.cluster.connect()
         self.statement = self.session.prepare(statements.CHANGES[Acquire].format(keyspace=address.keyspace))
 
@@ -79,7 +82,8 @@ class DriverRetries:
         return Told(applied, change.nonce)
 
     def connect(self, name: str) -> None:
-        """Nothing: it is connected."""
+        """Wait until every node could be asked: else the first one that is asked is not the first replica."""
+        until(lambda: len([pool for pool in self.session.get_pools() if not pool.is_shutdown]) == NODES, timeout=30)
 
     def close(self) -> None:
         self.cluster.shutdown()

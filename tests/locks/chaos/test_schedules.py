@@ -1,12 +1,13 @@
 """Exact orders of events that random mixes do not find, played against ours and against designs that lack one thing.
 
 late request   what the first node is sent is held back until the caller has given up, and then delivered
-lost reply     what the first node answers is lost until the driver gives the connection up
+lost reply     what the first node answers is lost, and then the connection
 wrong clock    one node, or one client, is ahead of the others
 """
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -58,8 +59,11 @@ def ring(shared_ring):
     shared_ring.heal()
 
 
-def play(ring, design, hurt):
-    """Use a lock once, then acquire it while its first node is hurt; what the caller was told, and what is true in the end."""
+def play(ring, design, hurt, *, then=lambda plain, name, fault: None):
+    """Use a lock once, then acquire it while its first node is hurt; what the caller was told, and what is true in the end.
+
+    `then` is done while the caller waits.
+    """
     namespace, name = f"schedules-{uuid.uuid4().hex}", "x"
     plain = Locks(CassandraStore(ring.direct, namespace=namespace), background=False)
     plain.acquire(name, lease=LEASE).release()
@@ -68,7 +72,10 @@ def play(ring, design, hurt):
     try:
         tried.connect(name)
         hurt(ring.faults[first])
-        told = tried.acquire(name)
+        with ThreadPoolExecutor(1) as caller:
+            asking = caller.submit(tried.acquire, name)
+            then(plain, name, ring.faults[first])
+            told = asking.result()
         ring.faults[first].heal()
         holder = settled(plain, name, told)
     finally:
@@ -105,6 +112,12 @@ def lose_replies(fault):
     fault.lose_replies(1.0)
 
 
+def break_off_once_it_holds(plain, name, fault):
+    """The first copy has taken effect, its answer is lost: only now the driver hears that the connection is, and asks elsewhere."""
+    until(lambda: plain.inspect(name).state == State.HELD, timeout=30)
+    fault.break_off()
+
+
 @pytest.mark.parametrize("hurt", [hold_requests, lose_replies], ids=["late request", "lost reply"])
 def test_ours_is_granted_and_is_the_holder(ring, hurt):
     assert Truth(told=True, holder=True) == play(ring, Ours, hurt)
@@ -115,7 +128,7 @@ def test_who_reads_and_forgets_holds_what_it_was_told_it_has_not(ring):
 
 
 def test_the_drivers_own_retries_tell_the_holder_that_somebody_else_has_it(ring):
-    assert Truth(told=False, holder=True) == play(ring, DriverRetries, lose_replies)
+    assert Truth(told=False, holder=True) == play(ring, DriverRetries, lose_replies, then=break_off_once_it_holds)
 
 
 def test_a_time_to_live_is_over_for_a_node_whose_clock_is_ahead(ring):

@@ -20,10 +20,10 @@ spawn = multiprocessing.get_context("spawn")
 
 
 class Faults:
-    """What is wrong with one node's connections: the probability of losing a reply, and two taps."""
+    """What is wrong with one node's connections: the probability of losing a reply, two taps, and whether they break."""
 
     def __init__(self) -> None:
-        self.cells = spawn.RawArray("d", 3)
+        self.cells = spawn.RawArray("d", 4)
 
     def lose_replies(self, probability: float = 1.0) -> None:
         self.cells[0] = probability
@@ -35,8 +35,12 @@ class Faults:
         """Let requests stand until `heal()`: each that the client gave up on becomes one that arrives late."""
         self.cells[2] = 1
 
+    def break_off(self) -> None:
+        """End all connections, and new ones at once."""
+        self.cells[3] = 1
+
     def heal(self) -> None:
-        self.cells[:] = (0.0, 0.0, 0.0)
+        self.cells[:] = (0.0, 0.0, 0.0, 0.0)
 
 
 def translate(address: str) -> str:
@@ -91,6 +95,11 @@ async def _pass_requests(reader, writer, cells) -> None:
         await writer.drain()
 
 
+async def _breaks(cells) -> None:
+    while not cells[3]:  # noqa: ASYNC110  as above
+        await asyncio.sleep(0.01)
+
+
 async def _join(client_reader, client_writer, host, port, cells) -> None:
     try:
         node_reader, node_writer = await asyncio.open_connection(host, port)
@@ -100,6 +109,7 @@ async def _join(client_reader, client_writer, host, port, cells) -> None:
     pumps = [
         asyncio.ensure_future(_pass_requests(client_reader, node_writer, cells)),
         asyncio.ensure_future(_pass_replies(node_reader, client_writer, cells)),
+        asyncio.ensure_future(_breaks(cells)),
     ]
     await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     for pump in pumps:
