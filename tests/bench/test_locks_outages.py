@@ -10,8 +10,7 @@ def uses(*seconds, error=""):
 def test_a_line_says_how_long_pairs_took_and_what_failed():
     said = _line("one killed", [*uses(*[0.02] * 98, 2.0), *uses(4.0, error="LockUnknown")])
 
-    assert "100 pairs" not in said
-    assert all(text in said for text in ("99 pairs", "p50   30.0", "2.00 s", "{'LockUnknown': 1}"))
+    assert all(text in said for text in (" 99 pairs", "p50   30.0", " 4.00 s", "{'LockUnknown': 1}"))
 
 
 def test_what_failed_is_in_no_quantile():

@@ -86,7 +86,7 @@ def test_a_release_and_a_renewal_too_go_past_a_frozen_node(ring, locks):
     assert {"released"} == {lease.release().value for lease in leases}
 
 
-def test_two_nodes_away_is_said_in_time_and_leases_are_lost_in_time(ring, locks):
+def test_two_nodes_away_is_said_in_time_leases_are_lost_in_time_and_all_goes_on_when_they_are_back(ring, locks):
     lost, ended = threading.Event(), []
 
     def on_lost(lease, why):
@@ -112,6 +112,8 @@ def test_two_nodes_away_is_said_in_time_and_leases_are_lost_in_time(ring, locks)
     assert left <= LEASE.total_seconds()
     with pytest.raises(LockLost):
         lease.check()
+    ring.heal()
+    assert max(used(locks, timeout=timedelta(seconds=20))) < 20   # the same `Locks`, and no new start
 
 
 def test_after_an_outage_all_goes_on_without_a_new_start(ring, locks):
@@ -129,16 +131,6 @@ def test_after_an_outage_all_goes_on_without_a_new_start(ring, locks):
             return 0
 
     assert until(works, timeout=60, message="it never came back")
-
-
-def test_nodes_that_come_back_after_a_kill_are_used_again(ring, locks):
-    for node in ring.nodes[1:]:
-        node.kill()
-    with pytest.raises((LockStoreUnavailable, LockUnknown)):
-        locks.acquire(NAMES[0], lease=LEASE, timeout=timedelta(seconds=3))
-    ring.heal()
-
-    assert max(used(locks, timeout=timedelta(seconds=20))) < 20
 
 
 def test_a_clock_that_is_far_off_is_not_felt_where_nodes_do_not_judge_by_it(ring, locks):
