@@ -42,7 +42,7 @@ class AcquireExact(Grant):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Change):
-    """IF there is no row: insert state NEW, fence 0, hb 0, lease_ms 0, since_ms 0. The name is listed from then on."""
+    """IF there is no row: insert state NEW, fence 0, hb 0, lease_ms 0, since_ms 0. The name is listed before it is granted."""
 
     nonce: uuid.UUID
     owner: str

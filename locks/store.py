@@ -63,7 +63,8 @@ class Store(Protocol):
     def names(self, *, prefix: str, after: str, limit: int, timeout_seconds: float) -> list[str]:
         """Return the next names that begin with `prefix`, above `after`, ordered by their UTF-8 bytes; else raise NoAnswer.
 
-        Every name with a row is among them once its creation was answered; one without a row may be too.
+        Every name is among them before it is granted for the first time, and as long as it has a row from then on. One
+        without a row may be too, and one with a row that nobody was ever granted may not.
         """
 
     def record(self, event: Event, *, timeout_seconds: float) -> None:

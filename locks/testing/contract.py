@@ -234,7 +234,7 @@ class StoreContract:
     def test_names_are_listed_in_order_and_in_pages(self, store: Store) -> None:
         names = ["a", "b:1", "b:2", "b:é", "b:日", "b:🔒", "c"]
         for name in reversed(names):
-            settled(store, Create(name=name, nonce=uuid.uuid4(), owner="maker"))
+            self.held(store, name, 7)
 
         def page(prefix: str, after: str, limit: int) -> list[str]:
             return store.names(prefix=prefix, after=after, limit=limit, timeout_seconds=SECONDS)
@@ -247,6 +247,11 @@ class StoreContract:
     def test_names_and_owners_are_any_text(self, store: Store) -> None:
         name, owner = "it's \"a\" %s {x} $1 \\ 日本🔒", "O'Hara; DROP"
         settled(store, Create(name=name, nonce=NONCES[0], owner=owner))
+        row = self.seen(store, name)
+        assert row is not None
+        settled(store, AcquireExact(
+            name=name, seen=row.version, fence=7, nonce=NONCES[1], owner=owner, lease_ms=5_000, since_ms=1_700_000_000_000,
+        ))
 
         row = self.seen(store, name)
 

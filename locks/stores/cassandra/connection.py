@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,17 +49,33 @@ class _Connecting:
 
 
 class Connection:
-    """A cluster, asked with prepared statements, each known by any key. `serial` names those that read through Paxos."""
+    """A cluster, asked with prepared statements, each known by any key.
 
-    def __init__(self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset()) -> None:
-        self.address, self._texts, self._serial = address, texts, serial
+    `serial` names those that read through Paxos. `brief` names conditional ones that are answered as soon as they are decided
+    and one replica has them in its table: decided is decided, and whoever asks through Paxos finds it; only who looks past
+    Paxos may see the row as it was for a moment longer.
+    """
+
+    def __init__(
+        self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset(), brief: frozenset[Any] = frozenset(),
+    ) -> None:
+        self.address, self._texts, self._serial, self._brief = address, texts, serial, brief
         self._prepared: dict[Any, Any] = {}
         self._made = _Made()
         remember_to_forget(self)
 
-    def ask(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> list[dict[str, Any]]:
-        """Run a statement once, at the replica of this number, and return its rows; raise what the driver says instead."""
-        return self.begin(key, values, number=number, timeout_seconds=timeout_seconds).rows()
+    def ask(
+        self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run a statement once, at the replica of this number, and return its rows; raise what the driver says instead.
+
+        `meanwhile` is called when it is under way, before its answer is waited for.
+        """
+        pending = self.begin(key, values, number=number, timeout_seconds=timeout_seconds)
+        if meanwhile is not None:
+            meanwhile()
+        return pending.rows()
 
     def begin(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> "Pending":
         """Send a statement, so that others may be sent before its answer is waited for."""
@@ -154,6 +170,8 @@ class Connection:
                 prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
                 if key in self._serial:
                     prepared[key].consistency_level = ConsistencyLevel.name_to_value[address.serial]
+                elif key in self._brief:
+                    prepared[key].consistency_level = ConsistencyLevel.LOCAL_ONE if address.local else ConsistencyLevel.ONE
         except BaseException:
             driver.shutdown()
             raise

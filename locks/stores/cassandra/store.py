@@ -9,7 +9,7 @@ from time import perf_counter, time
 from typing import Any, ClassVar
 
 from locks import changes
-from locks.answers import Answer, Applied, NotDone, Unknown
+from locks.answers import Answer, Applied, NotDone
 from locks.changes import Change
 from locks.errors import LockError, NoAnswer
 from locks.events import Event
@@ -18,6 +18,7 @@ from locks.stores.cassandra import statements
 from locks.stores.cassandra.address import Address
 from locks.stores.cassandra.connection import Connection, Pending
 
+LISTINGS = 1_000    # at a time
 BUCKETS = 16        # of a namespace's names, so that no partition grows with all of them
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS: Mapping[Any, str] = {
@@ -27,6 +28,8 @@ TEXTS: Mapping[Any, str] = {
     "months": statements.MONTHS, "events_of_month": statements.EVENTS_OF_MONTH,
 }
 SERIAL = frozenset({"read"})
+# No token depends on these: who looks and does not see one yet waits a moment longer, at worst for one lease.
+BRIEF = frozenset({changes.Release, changes.Renew})
 Told = Callable[[str, float, str], None]
 
 
@@ -51,10 +54,10 @@ class CassandraStore:
 
     def __init__(self, address: Address | str, *, namespace: str = "default", told: Told = lambda *_: None) -> None:
         self.address = Address.parse(address) if isinstance(address, str) else address
-        self.connection = Connection(self.address, texts=self.texts, serial=SERIAL)
+        self.connection = Connection(self.address, texts=self.texts, serial=SERIAL, brief=BRIEF)
         self._namespace, self._told = namespace, told
         self._level_is_ours = False
-        self._listed = (uuid.UUID(int=0), 0)   # the last creation of this process, and as of when its name was written
+        self._listings: dict[str, tuple[int, Pending | None]] = {}   # of new locks: as of when the name is being written, and that
         self._highest_floor = 0
 
     @property
@@ -74,11 +77,19 @@ class CassandraStore:
             return NotDone("no time left")
         if (kept := self._keeps_level(number, timeout_seconds)) is not None:
             return kept
-        listing = self._lists(change, number, timeout_seconds)
-        verdict = self._verdict(type(change), statements.values(change), number=number, timeout_seconds=timeout_seconds)
+        meanwhile = None
+        if isinstance(change, changes.Create):
+            meanwhile = functools.partial(self._list, change.name, number, timeout_seconds)
+        elif isinstance(change, changes.AcquireExact) and change.seen.state == State.NEW:
+            began = perf_counter()
+            listed = self._is_listed(change, number, timeout_seconds)
+            timeout_seconds -= perf_counter() - began
+            if not listed or timeout_seconds <= 0:
+                return NotDone("not listed yet")
+        verdict = self._verdict(
+            type(change), statements.values(change), number=number, timeout_seconds=timeout_seconds, meanwhile=meanwhile,
+        )
         given: Answer = self._answers.answer(verdict)
-        if isinstance(change, changes.Create) and not isinstance(given, NotDone) and not self._is_done(listing):
-            return Unknown("not listed yet")
         if isinstance(change, changes.Bury) and isinstance(given, Applied):
             self._is_done(self._begin("unlist", self._name(change.name, as_of=change.seen.fence), number, timeout_seconds))
         return given
@@ -137,12 +148,15 @@ class CassandraStore:
 
         return answers
 
-    def _verdict(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> Any:
+    def _verdict(
+        self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Any:
         """Ask a conditional statement once. RaiseFloor on a namespace without a row makes that row instead."""
         began = perf_counter()
         try:
             signal: object = self.connection.ask(
-                key, {**values, "ns": self._namespace}, number=number, timeout_seconds=timeout_seconds,
+                key, {**values, "ns": self._namespace}, number=number, timeout_seconds=timeout_seconds, meanwhile=meanwhile,
             )
         except Exception as exc:  # noqa: BLE001  classify raises again what it does not know
             signal = exc
@@ -181,21 +195,24 @@ class CassandraStore:
         if isinstance(kept := self._keeps_level(number, timeout_seconds), NotDone):
             raise NoAnswer(kept.why)
 
-    def _lists(self, change: Change, number: int, timeout_seconds: float) -> Pending | None:
-        """Write a new lock's name beside what is done to its row: at its creation, and if that was in vain with its first token.
+    def _list(self, name: str, number: int, timeout_seconds: float) -> None:
+        """Begin to write a lock's name, while its row is being made."""
+        as_of = int(time() * 1_000_000)
+        if len(self._listings) >= LISTINGS:
+            self._listings.clear()    # of locks that others took; what is forgotten here is written again
+        self._listings[name] = as_of, self._begin("list", self._name(name, as_of=as_of), number, timeout_seconds)
 
-        In vain it is when the creator's clock was behind the last token of a lock of that name which was buried: the floor,
-        which was read since then, is not below that token, nor above the first token of the new lock.
+    def _is_listed(self, change: changes.AcquireExact, number: int, timeout_seconds: float) -> bool:
+        """See that the name is written before its lock is granted for the first time: no lock was ever held unlisted.
+
+        What was begun at its creation was in vain when the creator's clock was behind the last token of a lock of that name
+        which was buried: the floor, which was read since then, is not below that token, nor above the first token of the
+        new lock. So it is written anew then, and where somebody else made the row.
         """
-        if isinstance(change, changes.Create):
-            as_of = int(time() * 1_000_000)
-            self._listed = (change.nonce, as_of)
-            return self._begin("list", self._name(change.name, as_of=as_of), number, timeout_seconds)
-        if isinstance(change, changes.AcquireExact) and change.seen.state == State.NEW:
-            nonce, as_of = self._listed
-            if nonce != change.seen.nonce or as_of <= self._highest_floor:
-                return self._begin("list", self._name(change.name, as_of=change.fence), number, timeout_seconds)
-        return None
+        as_of, pending = self._listings.pop(change.name, (0, None))
+        if as_of > self._highest_floor and self._is_done(pending):
+            return True
+        return self._is_done(self._begin("list", self._name(change.name, as_of=change.fence), number, timeout_seconds))
 
     def _name(self, name: str, *, as_of: int) -> dict[str, Any]:
         return {"name": name, "bucket": zlib.crc32(name.encode()) % BUCKETS, "as_of": as_of}

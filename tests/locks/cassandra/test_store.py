@@ -9,7 +9,8 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from cassandra import OperationTimedOut
+from cassandra import ConsistencyLevel, OperationTimedOut
+from cassandra.cluster import NoHostAvailable
 
 from locks import changes
 from locks.answers import Applied, NotDone, Refused, Unknown
@@ -180,6 +181,66 @@ def test_an_answer_is_not_waited_for_longer_when_the_wall_clock_is_set_back(ring
         monkeypatch.undo()
         ring.heal()
         store.close()
+
+
+def test_a_release_and_a_renewal_are_answered_when_they_are_decided_and_one_node_has_them(ring):
+    store, local = (CassandraStore(replace(ring.direct, local=local), namespace=f"brief-{uuid.uuid4().hex}") for local in (False, True))
+    try:
+        change = granted(store)
+        granted(local)
+        other = CassandraStore(ring.direct, namespace=store.namespace)
+        seen = []
+        for hb in range(20):    # whoever asks through Paxos sees each at once, by whatever node it asks
+            store.attempt(changes.Renew(name="x", fence=7, nonce=change.nonce, hb=hb), number=0, timeout_seconds=SECONDS)
+            seen.append(other.read("x", number=hb, timeout_seconds=SECONDS).hb)
+        store.attempt(changes.Release(name="x", fence=7, nonce=change.nonce), number=0, timeout_seconds=SECONDS)
+        free = other.read("x", number=1, timeout_seconds=SECONDS).state
+        levels = [each.connection._prepared[kind].consistency_level for each in (store, local) for kind in (changes.Release, changes.Acquire)]
+        other.close()
+
+        assert (list(range(1, 21)), State.FREE) == (seen, free)
+        assert [ConsistencyLevel.ONE, None, ConsistencyLevel.LOCAL_ONE, None] == levels    # None: as the profile says, at a quorum
+    finally:
+        store.close()
+        local.close()
+
+
+def without_list(monkeypatch, store):
+    """Have nothing written into the list of names."""
+    begin = store.connection.begin
+
+    def lossy(key, values, **options):
+        if key == "list":
+            raise NoHostAvailable("", {})
+        return begin(key, values, **options)
+
+    monkeypatch.setattr(store.connection, "begin", lossy)
+
+
+def test_no_lock_is_granted_before_its_name_is_written(store, monkeypatch):
+    without_list(monkeypatch, store)
+    made = store.attempt(create(), number=0, timeout_seconds=SECONDS)
+    change = exactly(store.read("x", number=0, timeout_seconds=SECONDS).version)
+    refused = store.attempt(change, number=0, timeout_seconds=SECONDS)
+    row, unlisted = store.read("x", number=0, timeout_seconds=SECONDS), store.names(prefix="", after="", limit=9, timeout_seconds=SECONDS)
+    monkeypatch.undo()
+    grant = store.attempt(change, number=1, timeout_seconds=SECONDS)
+
+    assert (Applied(), NotDone("not listed yet"), State.NEW, []) == (made, refused, row.state, unlisted)
+    assert (Applied(), ["x"]) == (grant, store.names(prefix="", after="", limit=9, timeout_seconds=SECONDS))
+
+
+def test_whoever_is_granted_what_another_made_writes_its_name(ring, store, monkeypatch):
+    without_list(monkeypatch, store)
+    store.attempt(create(), number=0, timeout_seconds=SECONDS)
+    other = CassandraStore(ring.direct, namespace=store.namespace)
+    try:
+        change = exactly(other.read("x", number=0, timeout_seconds=SECONDS).version)
+        grant = other.attempt(change, number=0, timeout_seconds=SECONDS)
+
+        assert (Applied(), ["x"]) == (grant, other.names(prefix="", after="", limit=9, timeout_seconds=SECONDS))
+    finally:
+        other.close()
 
 
 def in_child(store, out):
