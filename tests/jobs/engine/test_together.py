@@ -18,6 +18,7 @@ from tests.support.waiting import until
 from tests.support.workers import fleet
 
 LESSONS = 100            # short jobs that teach a worker that the type is short
+ROUNDS = 8               # of what depends on how quick the machine is just now
 OTHERS_SECONDS = 15.0    # the stated bound for the siblings of a slow job is 1 s
 POOLS = ["prefork", "threads"]
 
@@ -172,11 +173,15 @@ def test_a_slow_job_does_not_hold_its_siblings(workers, enqueue, desk, lane):
 
 
 def test_a_hand_over_of_jobs_that_became_slower_is_cut(lane, enqueue):
-    before = counts(lane)
-    with gathered(lane):
-        sent = [enqueue(lane, "effect", seconds=0.2) for _ in range(12)]
-    rows = ended(*sent)
-    hand_overs, handed = growth(lane, before)
+    for _ in range(ROUNDS):   # on a loaded machine short jobs are measured long, and then each travels alone
+        before = counts(lane)
+        with gathered(lane):
+            sent = [enqueue(lane, "effect", seconds=0.2) for _ in range(12)]
+        rows = ended(*sent)
+        hand_overs, handed = growth(lane, before)
+        if handed > 12:
+            break
+        taught(lane)
 
     assert [] == untouched(rows)
     assert [1] * 12 == [len(effects.of(job_id)) for job_id in sent]
