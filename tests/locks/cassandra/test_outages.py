@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.devserver.server import StoreError
 from locks.errors import LockHeld, LockLost, LockStoreUnavailable, LockUnknown
 from locks.lease import Ending
 from locks.locks import Locks
@@ -131,6 +132,30 @@ def test_after_an_outage_all_goes_on_without_a_new_start(ring, locks):
             return 0
 
     assert until(works, timeout=60, message="it never came back")
+
+
+def test_a_node_that_lost_its_disk_is_not_let_in_by_itself_and_brings_no_token_back(ring, locks):
+    """What the other two have is enough, if they have all of it; that they need not is why the runbook forbids this."""
+    def granted():
+        tokens = []
+        for name in NAMES:
+            with locks.acquire(name, lease=timedelta(seconds=30), timeout=timedelta(seconds=20)) as lease:
+                tokens.append(lease.token)
+        return tokens
+
+    held, before = locks.acquire("held", lease=timedelta(seconds=60)), granted()
+    ring.wipe(2)
+    with pytest.raises(StoreError, match="already exists"):
+        ring.nodes[2].start()
+    during = granted()
+    ring.replace(2)
+    ring.heal()
+    after = granted()
+
+    assert all(one < two < three for one, two, three in zip(before, during, after, strict=True))
+    with pytest.raises(LockHeld):
+        locks.try_acquire("held", timeout=timedelta(seconds=10))
+    held.renew()
 
 
 def test_a_clock_that_is_far_off_is_not_felt_where_nodes_do_not_judge_by_it(ring, locks):

@@ -1,5 +1,7 @@
 """A ring that can be hurt in every way that the locks have to survive, and healed again."""
 
+import shutil
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
@@ -67,6 +69,19 @@ class HurtRing:
         if self._proxies is not None:
             self._proxies.kill()
             self._proxies.join()
+
+    def wipe(self, number: int) -> None:
+        """Kill a node and take its disk away. As it is, the others let it in no more: see `replace`."""
+        node = self.nodes[number]
+        node.resume()
+        node.kill()
+        shutil.rmtree(node.folder)
+
+    def replace(self, number: int) -> None:
+        """Have a wiped node stand in for itself at its next start. It brings nothing along and is sent nothing."""
+        node = self.nodes[number]
+        properties = {**node.tuning.properties, "cassandra.replace_address_first_boot": node.host, "cassandra.allow_unsafe_replace": "true"}
+        node.tuning = replace(node.tuning, properties=properties)
 
     def heal(self) -> None:
         """Undo whatever was done, and wait until the ring can be used again."""
