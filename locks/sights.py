@@ -37,6 +37,8 @@ class Sights:
 
     def meet(self, name: str, *, existed: bool) -> None:
         """Note what the first question about a lock has found: a row of it, or none."""
+        if name in self._met and len(self._met) < LIMIT:
+            return    # as mostly: nothing new, and nothing has to be forgotten
         with self._guard:
             if name not in self._met:
                 self._strangers = 0 if existed else self._strangers + 1

@@ -23,6 +23,7 @@ HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed
 RECONNECT_SECONDS = 1
 CONNECT_SECONDS = 3
 SHORTEST_SECONDS = 0.05
+SENDING_SECONDS = 0.0002   # the event loop, which sends, gets no turn while a thread goes on working
 ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
@@ -74,6 +75,7 @@ class Connection:
         """
         pending = self.begin(key, values, number=number, timeout_seconds=timeout_seconds)
         if meanwhile is not None:
+            time.sleep(SENDING_SECONDS)
             meanwhile()
         return pending.rows()
 
