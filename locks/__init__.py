@@ -37,7 +37,8 @@ States (who moves a row on)
     RETIRED  being purged. Whoever meets it raises the floor to its token and deletes the row.
 
 Acquire, without reading before: IF free and the row's token is lower than mine. A refusal shows the whole row, and so is the
-observation on which the next, exact question rests: IF the version is still this one (`acquiring`, `judging`).
+observation on which the next, exact question rests: IF the version is still this one (`acquiring`, `judging`). A lock's row
+is made once in its life; a process that lately met none but new names makes it at once, instead of asking in vain before.
 
 Tokens are `max(seen + 1, microseconds since 1970)` (`tokens`), so that one guess without reading is nearly always high
 enough, and they go on rising in another store. The store compares them: a slow clock costs a second question, a fast one
@@ -60,8 +61,9 @@ known at last, it counts from the first copy that was sent. `on_danger` is calle
 the latest, by a thread that never waits for a store. A lease that is over stays over, even if the store says later that it
 was renewed. Give a lease several times the length of an attempt and of the longest pause that you want to survive.
 
-Waiting is looking: a cheap reading that disturbs nobody, with growing pauses; what it shows may be old, and then the change
-that rests on it is refused. Nobody is served in order. All threads of a process share what they have seen; a `Reaper`
+Waiting is looking: a cheap reading that disturbs nobody; what it shows may be old, and then the change that rests on it is
+refused. Pauses grow while nothing moves, and shrink with each grant that passes a waiter by (`pace`): nobody is served in
+order, but who waits longest looks most often. All threads of a process share what they have seen; a `Reaper`
 watches for everybody, so that who comes new to a dead holder's lock need not wait a whole lease.
 
 Unknown outcomes
