@@ -28,8 +28,9 @@ TEXTS: Mapping[Any, str] = {
     "months": statements.MONTHS, "events_of_month": statements.EVENTS_OF_MONTH,
 }
 SERIAL = frozenset({"read"})
-# No token depends on these: who looks and does not see one yet waits a moment longer, at worst for one lease.
-BRIEF = frozenset({changes.Release, changes.Renew})
+# No token depends on these, and whoever asks through Paxos finds them: who looks and does not see one yet waits a moment
+# longer, at worst for one lease, or asks for a row to be made that is there.
+BRIEF = frozenset({changes.Create, changes.Release, changes.Renew})
 Told = Callable[[str, float, str], None]
 
 

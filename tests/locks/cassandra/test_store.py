@@ -15,7 +15,7 @@ from cassandra.cluster import NoHostAvailable
 from locks import changes
 from locks.answers import Applied, NotDone, Refused, Unknown
 from locks.errors import NoAnswer
-from locks.row import State
+from locks.row import State, Version
 from locks.stores.cassandra import Address, CassandraStore
 from locks.stores.cassandra.store import MixedLevels
 from tests.support.waiting import until
@@ -183,7 +183,7 @@ def test_an_answer_is_not_waited_for_longer_when_the_wall_clock_is_set_back(ring
         store.close()
 
 
-def test_a_release_and_a_renewal_are_answered_when_they_are_decided_and_one_node_has_them(ring):
+def test_what_no_token_depends_on_is_answered_when_it_is_decided_and_one_node_has_it(ring):
     store, local = (CassandraStore(replace(ring.direct, local=local), namespace=f"brief-{uuid.uuid4().hex}") for local in (False, True))
     try:
         change = granted(store)
@@ -196,9 +196,14 @@ def test_a_release_and_a_renewal_are_answered_when_they_are_decided_and_one_node
         store.attempt(changes.Release(name="x", fence=7, nonce=change.nonce), number=0, timeout_seconds=SECONDS)
         free = other.read("x", number=1, timeout_seconds=SECONDS).state
         levels = [each.connection._prepared[kind].consistency_level for each in (store, local) for kind in (changes.Release, changes.Acquire)]
+        made = []
+        for number in range(10):
+            change = create(f"new {number}")
+            store.attempt(change, number=0, timeout_seconds=SECONDS)
+            made.append(other.attempt(exactly(Version(State.NEW, 0, 0, change.nonce), change.name), number=1 + number % 2, timeout_seconds=SECONDS))
         other.close()
 
-        assert (list(range(1, 21)), State.FREE) == (seen, free)
+        assert (list(range(1, 21)), State.FREE, [Applied()] * 10) == (seen, free, made)
         assert [ConsistencyLevel.ONE, None, ConsistencyLevel.LOCAL_ONE, None] == levels    # None: as the profile says, at a quorum
     finally:
         store.close()
