@@ -28,7 +28,9 @@ class PageQuery(Query):
     """What every list takes."""
 
     limit: int = pydantic.Field(50, ge=1, le=MAX_LIMIT, description="How many items a page has at most.")
-    cursor: str | None = pydantic.Field(None, max_length=500, description="Where to go on: taken from `next`, not made up.")
+    cursor: str | None = pydantic.Field(
+        None, max_length=500, pattern=r"^[^\x00]*$", description="Where to go on: taken from `next`, not made up.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ RETRY = {"Retry-After": "1"}
 class LocksQuery(PageQuery):
     """Which locks to list, by name."""
 
-    prefix: str = Field("", max_length=255, description="Names that begin so.")
+    prefix: str = Field("", max_length=255, pattern=r"^[^\x00]*$", description="Names that begin so.")
     held: bool | None = Field(None, description="Only those that somebody has, or only the others. Pages may be short then.")
 
 
