@@ -218,9 +218,10 @@ def _refused(worker):
     return float(found[0].split()[-1]) if found else 0
 
 
-def test_what_a_killed_worker_held_is_run_under_a_greater_token_once_its_lease_is_over(start, key, desk):
+@pytest.mark.parametrize("busy", ["snooze", "discard"])   # no job is put away for the lock that its own first attempt holds
+def test_what_a_killed_worker_held_is_run_under_a_greater_token_once_its_lease_is_over(busy, start, key, desk):
     victim = start(slots=1)
-    job_id = place(victim, "snooze", key=key, desk=str(desk.folder))
+    job_id = place(victim, busy, key=key, desk=str(desk.folder))
     until(lambda: desk.began(job_id), timeout=30)
     start(slots=1, queues=[victim.queue])
     victim.kill()
@@ -231,19 +232,6 @@ def test_what_a_killed_worker_held_is_run_under_a_greater_token_once_its_lease_i
     first, second = tokens(job_id)
     assert first < second
     assert ["worker_lost", "completed"] == history(job_id)
-
-
-def test_a_job_to_be_put_away_for_others_is_run_again_when_its_own_worker_was_killed(start, key, desk):
-    """The lock is still held, by the job's first attempt."""
-    victim = start(slots=1)
-    job_id = place(victim, "discard", key=key, desk=str(desk.folder))
-    until(lambda: desk.began(job_id), timeout=30)
-    start(slots=1, queues=[victim.queue])
-    victim.kill()
-    desk.go()
-    (row,) = ended(job_id)
-
-    assert (Status.COMPLETED, 2, 0, 1) == (row.status, row.attempt, row.failures, row.rescues)
 
 
 def test_in_threads_nobody_else_gets_the_lock_of_a_handler_that_runs_on_after_its_timeout(start, locks, key, desk):
