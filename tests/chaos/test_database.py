@@ -36,4 +36,4 @@ def test_a_database_that_is_frozen_longer_than_the_lease_charges_nobody(stack):
     run.says(f"PostgreSQL frozen for {LEASE_SECONDS + 3} s")
 
     assert Findings() == run.findings(), stack.logs()
-    assert 0 == run.charged()
+    assert 0 == run.charged(), stack.logs()

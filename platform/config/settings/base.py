@@ -41,9 +41,10 @@ def database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A child's first connection outlasts a stall as an open one does: its job would be charged for it.
         # A threshold allows prepared statements; Django's own never are, so it holds for those that ask for it alone.
         "OPTIONS": {
-            "connect_timeout": 5, "application_name": "latchwork", "prepare_threshold": 5, **NOTICE_SILENCE, **options,
+            "connect_timeout": 15, "application_name": "latchwork", "prepare_threshold": 5, **NOTICE_SILENCE, **options,
         },
         "TEST": {"NAME": None},
     }
