@@ -26,13 +26,20 @@ class Work(pydantic.BaseModel):
 
 
 class Approach(Work):
-    """In a worker, reading it takes seconds: time to freeze a process between its claim and its handler."""
+    """In a worker, reading it takes seconds: time to freeze a process between its claim and its handler.
+
+    In one nap a process that was frozen meanwhile wakes at the end of it; with many it still has the rest of its way to go.
+    """
+
+    naps: int = 1
 
     @pydantic.model_validator(mode="after")
     def takes_its_time(self) -> Self:
         if os.environ.get("CHAOS_ROLE") == "worker":
             write("comes", f"{uuid.UUID(int=0)} 0 0")
-            time.sleep(APPROACH_SECONDS)
+            for _ in range(self.naps):
+                time.sleep(APPROACH_SECONDS / self.naps)
+            write("came", f"{uuid.UUID(int=0)} 0 0")
         return self
 
 

@@ -44,9 +44,29 @@ def test_a_thawed_worker_starts_nothing_stale_and_its_late_writes_are_refused(st
     stale_starts = [each for each in run.events("start") if each.at > thawed_at and each.fence <= last_fence]
 
     assert set() == {each.job_id for each in overtaken if each.job_id in run.booking} - {each.job_id for each in run.events("fenced")}
-    assert [] == stale_starts
+    assert [] == stale_starts, f"{frozen.name} is {frozen.process.pid} and was thawed at {thawed_at}{stack.logs()}"
     assert [] == run.ended_too_early(SLOW)
     assert Findings() == run.findings(claimed_until=frozen_at), stack.logs()
+
+
+def test_a_thread_that_was_frozen_on_its_way_to_the_handler_does_not_begin_it_under_the_lease_of_its_workers_next_life(stack):
+    """Nobody can end it, and when it arrives its worker has long been told that it was dead, and has begun anew."""
+    workers = stack.ready(**THREADS)
+    job_id, = stack.application.enqueue("chaos.slow_to_start", [{"naps": 100}])
+    run = Run(stack, jobs=0)
+    comes, = stack.until(lambda: run.events("comes"), otherwise="nobody took it")
+    frozen = next(worker for worker in workers if comes.pid == worker.process.pid)
+    frozen.freeze()
+    stack.until(lambda: run.events("came"), otherwise="nobody took it over")
+    frozen.thaw()
+    stack.until(lambda: len(run.events("came")) == 2, otherwise="it never arrived")
+    run.adds(40, milliseconds=20)   # the worker that was frozen takes its part of them
+    stack.until(lambda: stack.count("status = 'completed'") == 41, otherwise="not all jobs ended")
+    starts = run.events("start")
+    fence, = stack.query("SELECT fence FROM job WHERE id = %s", [job_id])[0]
+
+    assert frozen.process.pid in {event.pid for event in starts}
+    assert [fence] == [event.fence for event in starts if event.job_id == job_id], stack.logs()
 
 
 def test_asked_to_stop_amid_doubled_messages_they_leave_nothing_running_and_charge_nobody(stack):

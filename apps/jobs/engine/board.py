@@ -6,7 +6,7 @@ from enum import IntEnum
 from core import clock
 
 PLACES = 16384   # all trays full, and as many again alone
-_PLACES_AT = 8   # after the deadline
+_PLACES_AT = 16   # after the deadline and the last fence of a former life
 
 
 class Word(IntEnum):
@@ -19,7 +19,7 @@ class Word(IntEnum):
 
 
 class Board:
-    """The end of the lease, and one byte for each running job.
+    """The end of the lease, the last fence that it does not cover, and one byte for each running job.
 
     A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
     leave locked. Only a fork shares it, so a worker that would start its children in another way is refused.
@@ -28,7 +28,8 @@ class Board:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _PLACES_AT + PLACES)
         # Not struct.pack_into(): it writes zeros before the value, and a child would read that the lease has ended.
-        self._deadline = memoryview(self._memory)[:_PLACES_AT].cast("d")
+        self._deadline = memoryview(self._memory)[:8].cast("d")
+        self._taken = memoryview(self._memory)[8:_PLACES_AT].cast("q")
         self._free = list(range(PLACES))
 
     def trust_until(self, deadline: float) -> None:
@@ -38,6 +39,18 @@ class Board:
     def trusted(self) -> bool:
         """Return whether the lease may still be believed."""
         return clock.elapsed() < self._deadline[0]
+
+    def disown(self, fence: int) -> None:
+        """Say that whatever was claimed up to this fence belongs to others: the worker was declared dead.
+
+        Say it before the next `trust_until`: the lease of a new life does not cover what an old one claimed, and a thread
+        that was frozen before its handler's first line may wake after both.
+        """
+        self._taken[0] = fence
+
+    def may_begin(self, place: int, fence: int) -> bool:
+        """Return whether a handler may begin: the lease covers its claim, and nobody has said anything else to the job."""
+        return self.trusted() and fence > self._taken[0] and self.read(place) is Word.GO_ON   # in this order: see `disown`
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""

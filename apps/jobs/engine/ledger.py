@@ -91,6 +91,7 @@ class Ledger:
         self._kick: SimpleQueue[None] = SimpleQueue()   # its put() is reentrant: a cold stop settles in a signal handler
         self._later: list[tuple[float, Ending]] = []
         self._mine: dict[str, int] = {}                 # what was claimed and is not settled, as this thread knows it
+        self._last_fence = 0                            # the greatest of all claims so far
         self._beat_at = self._roll_at = self._queues_at = 0.0
         self._unknown = False                           # the reply to the last commit was lost
         self._announce_stop = False
@@ -244,6 +245,7 @@ class Ledger:
         for each, reply in fetched:
             claims = reply.get()
             self._mine.update((claim.id, claim.fence) for claim in claims)
+            self._last_fence = max(self._last_fence, *(claim.fence for claim in claims), 0)
             answer.fetched.append((each, claims))
         if alive:
             self._note_beat(asked_at, answer, alive=alive.get())
@@ -310,6 +312,7 @@ class Ledger:
         log.error("worker.declared_dead", worker=str(self._worker), held=len(self._mine))
         answer.replaced = True
         self.board.trust_until(0.0)
+        self.board.disown(self._last_fence)
         answer.lost += self._mine.items()
         answer.fetched = [(each, []) for each, _ in answer.fetched]
         self._mine.clear()

@@ -279,6 +279,7 @@ def test_a_worker_declared_dead_starts_anew_and_claims_nothing_under_the_old_row
     assert before != ledger.started.id
     assert [3] == [len(claims) for _, claims in after.fetched]
     assert ledger.board.trusted()
+    assert [False, True, True, True] == [ledger.board.may_begin(0, each.fence) for each in (claim, *after.fetched[0][1])]
 
 
 def test_rows_of_queues_are_reported(ledger):

@@ -189,6 +189,26 @@ def test_an_attempt_under_a_lease_that_has_ended_is_given_back_without_the_handl
     assert (AttemptOutcome.RELEASED, []) == (report.ending.outcome, called)
 
 
+@pytest.mark.parametrize(("fence", "outcome"), [(6, AttemptOutcome.RELEASED), (7, AttemptOutcome.RELEASED), (8, AttemptOutcome.COMPLETED)])
+def test_the_lease_of_a_workers_next_life_does_not_cover_what_it_claimed_in_the_last(board, fence, outcome):
+    called = []
+    board.disown(7)
+    board.trust_until(clock.elapsed() + 60)
+    report = run(lambda job, payload: called.append(1), board, work=assignment(fence=fence))
+
+    assert (outcome, outcome is AttemptOutcome.COMPLETED) == (report.ending.outcome, bool(called))
+
+
+@pytest.mark.parametrize("word", [Word.CANCEL, Word.LOST, Word.TIMED_OUT])
+def test_a_job_to_which_something_was_said_before_it_began_does_not_begin(board, word):
+    called = []
+    place = board.take()
+    board.say(place, word)
+    report = run(lambda job, payload: called.append(1), board, work=assignment(place=place))
+
+    assert (AttemptOutcome.RELEASED, []) == (report.ending.outcome, called)
+
+
 def test_the_handler_gets_its_payload_as_the_model(board):
     class Payload(pydantic.BaseModel):
         number: int = 4
