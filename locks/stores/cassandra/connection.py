@@ -26,6 +26,7 @@ SHORTEST_SECONDS = 0.05
 SENDING_SECONDS = 0.0002   # the event loop, which sends, gets no turn while a thread goes on working
 ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
+VARIANT = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'"
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
 
 _INHERITED: list["_Made"] = []
@@ -52,9 +53,10 @@ class _Connecting:
 class Connection:
     """A cluster, asked with prepared statements, each known by any key.
 
-    `serial` names those that read through Paxos. `brief` names conditional ones that are answered as soon as they are decided
-    and one replica has them in its table: decided is decided, and whoever asks through Paxos finds it; only who looks past
-    Paxos may see the row as it was for a moment longer.
+    `serial` names those that read through Paxos. `brief` names conditional ones that are answered, where the cluster runs Paxos
+    v2, as soon as they are decided and one replica has them in its table: decided is decided, and whoever asks through Paxos
+    finds it; only who looks past Paxos may see the row as it was for a moment longer. Paxos v1 begins the next LWT of a row
+    anew when a quorum has not learned the last one, so that there they are answered by a quorum, as all others are.
     """
 
     def __init__(
@@ -167,17 +169,30 @@ class Connection:
                 warnings.simplefilter("ignore")   # what the driver will no longer support some day
                 session = driver.connect()
             _wait_for_all(session)
+            brief = self._brief if self._brief and _runs_v2(session, timeout_seconds=address.attempt_seconds) else frozenset()
             prepared = {}
             for key, text in self._texts.items():
                 prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
                 if key in self._serial:
                     prepared[key].consistency_level = ConsistencyLevel.name_to_value[address.serial]
-                elif key in self._brief:
+                elif key in brief:
                     prepared[key].consistency_level = ConsistencyLevel.LOCAL_ONE if address.local else ConsistencyLevel.ONE
         except BaseException:
             driver.shutdown()
             raise
         return session, used.load_balancing_policy, prepared
+
+
+def _runs_v2(session: Any, *, timeout_seconds: float) -> bool:
+    """Ask one node, once a connection, which Paxos it runs; what cannot be learned counts as v1, which is never wrong.
+
+    No lock rests on it, only how soon the next LWT of a row is answered. Nodes that differ are what `checks` finds.
+    """
+    try:
+        rows = list(session.execute(VARIANT, timeout=timeout_seconds))
+    except Exception:  # noqa: BLE001  an old version has no such table, an account may not read it, a node may not answer
+        return False
+    return bool(rows) and rows[0]["value"] == "v2"
 
 
 def _wait_for_all(session: Any) -> None:

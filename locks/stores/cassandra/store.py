@@ -29,7 +29,7 @@ TEXTS: Mapping[Any, str] = {
 }
 SERIAL = frozenset({"read"})
 # No token depends on these, and whoever asks through Paxos finds them: who looks and does not see one yet waits a moment
-# longer, at worst for one lease, or asks for a row to be made that is there.
+# longer, at worst for one lease, or asks for a row to be made that is there. Only Paxos v2 is the faster for it.
 BRIEF = frozenset({changes.Create, changes.Release, changes.Renew})
 Told = Callable[[str, float, str], None]
 

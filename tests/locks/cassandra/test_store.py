@@ -16,7 +16,8 @@ from locks import changes
 from locks.answers import Applied, NotDone, Refused, Unknown
 from locks.errors import NoAnswer
 from locks.row import State, Version
-from locks.stores.cassandra import Address, CassandraStore
+from locks.stores.cassandra import Address, CassandraStore, connection
+from locks.stores.cassandra.statements import CHANGES
 from locks.stores.cassandra.store import MixedLevels
 from tests.support.waiting import until
 
@@ -53,10 +54,9 @@ def granted(store, name="x", *, fence=7):
 
 def first_node(ring, store, name="x"):
     """Return the node that every client asks first about a lock."""
-    connection = store.connection
-    connection.session(SECONDS)
-    statement = connection._prepared["read"]
-    plan = connection._made.policy.make_query_plan(store.address.keyspace, statement.bind({"ns": store.namespace, "name": name}))
+    store.connection.session(SECONDS)
+    statement = store.connection._prepared["read"]
+    plan = store.connection._made.policy.make_query_plan(store.address.keyspace, statement.bind({"ns": store.namespace, "name": name}))
     address = next(iter(plan)).address
     return next(node for node in ring.nodes if node.host == address)
 
@@ -208,6 +208,37 @@ def test_what_no_token_depends_on_is_answered_when_it_is_decided_and_one_node_ha
     finally:
         store.close()
         local.close()
+
+
+def levels_of(store):
+    """Return at which level each kind of change is committed; None: as the profile says, at a quorum."""
+    store.connection.session(SECONDS)
+    return {kind.__name__: store.connection._prepared[kind].consistency_level for kind in CHANGES}
+
+
+@pytest.mark.parametrize("said", ["v1", "v2_without_linearizable_reads", None, "nothing"])
+def test_where_paxos_is_not_known_to_be_v2_all_is_committed_at_a_quorum(ring, monkeypatch, said):
+    asked = {None: "SELECT value FROM system_views.no_such_table", "nothing": f"{connection.VARIANT[:-1]}x'"}
+    monkeypatch.setattr(connection, "VARIANT", asked.get(said, f"SELECT (text)'{said}' AS value FROM system.local"))
+    store = CassandraStore(ring.direct, namespace=f"levels-{uuid.uuid4().hex}")
+    try:
+        granted(store)
+
+        assert dict.fromkeys(levels_of(store)) == levels_of(store)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("paxos", ["v2", "v1"])
+def test_what_no_token_depends_on_is_committed_at_one_where_the_nodes_run_v2(paxos_rings, paxos):
+    store = CassandraStore(paxos_rings(paxos).direct, namespace=f"levels-{uuid.uuid4().hex}")
+    brief = {"Create", "Release", "Renew"} if paxos == "v2" else set()
+    try:
+        granted(store)
+
+        assert {kind: ConsistencyLevel.ONE if kind in brief else None for kind in levels_of(store)} == levels_of(store)
+    finally:
+        store.close()
 
 
 def without_list(monkeypatch, store):
