@@ -11,6 +11,7 @@ from apps.jobs import selectors
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import Artifact, Job, StaleWrite, Worker
 from apps.jobs.registry import JobType
+from core.api.roles import Role
 
 
 class JobError(BaseModel):
@@ -119,6 +120,11 @@ class JobTypeAnswer(BaseModel):
     max_attempts: int
     timeout_seconds: float
     payload_version: int
+    enqueue_role: Role = Field(description="The least role that may ask for such a job.")
+    act_role: Role | None = Field(
+        description="The least role that may retry, run, cancel, discard or replace one; null: its payload decides.",
+    )
+    lock: str | None = Field(description="The name of the lock that each of its jobs holds, with members of the payload in it.")
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the payload.")
 
 
@@ -252,6 +258,9 @@ def job_type(found: JobType) -> dict[str, Any]:
         "max_attempts": found.max_attempts,
         "timeout_seconds": found.timeout.total_seconds(),
         "payload_version": found.payload_version,
+        "enqueue_role": found.enqueue_role,
+        "act_role": None if callable(found.act_role) else found.act_role or found.enqueue_role,
+        "lock": found.lock.template if found.lock else None,
         "payload_schema": found.schema(),
     }
 

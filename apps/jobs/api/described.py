@@ -29,6 +29,7 @@ ATTEMPT = {
 JOB_TYPE = {
     "name": "http.request", "description": "Call another server, or send it a signed webhook.", "queue": "default",
     "priority": 5, "max_attempts": 5, "timeout_seconds": 300.0, "payload_version": 1,
+    "enqueue_role": "operator", "act_role": None, "lock": None,
     "payload_schema": {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]},
 }
 QUEUE = {

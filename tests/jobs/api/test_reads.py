@@ -6,6 +6,7 @@ import pytest
 from apps.jobs import services
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import Job, StaleWrite
+from core.api.roles import Role
 from tests.support import factories
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +140,26 @@ def test_a_type_is_listed_with_what_it_takes(viewer, note):
     }
     assert found[note]["payload_schema"]["required"] == ["text"]
     assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize(("options", "roles"), [
+    ({}, ("operator", "operator")),
+    ({"enqueue_role": Role.ADMIN}, ("admin", "admin")),
+    ({"act_role": Role.ADMIN}, ("operator", "admin")),
+    ({"act_role": lambda payload: Role.ADMIN}, ("operator", None)),
+])
+def test_a_type_is_listed_with_the_roles_that_it_takes(viewer, options, roles):
+    with factories.registered("reads.roles", handler=lambda job, payload: None, **options):
+        found = {item["name"]: item for item in viewer.get(f"{V1}/job-types").json()["items"]}
+
+    assert roles == (found["reads.roles"]["enqueue_role"], found["reads.roles"]["act_role"])
+
+
+def test_a_type_is_listed_with_the_lock_that_its_jobs_hold(viewer):
+    with factories.registered("reads.lock", handler=lambda job, payload: None, lock="desk"):
+        found = {item["name"]: item for item in viewer.get(f"{V1}/job-types").json()["items"]}
+
+    assert ("desk", None) == (found["reads.lock"]["lock"], found["system.prune"]["lock"])
 
 
 def test_queues_are_listed_with_their_lengths(viewer, note):
