@@ -72,7 +72,7 @@ A change has four answers (`answers`): applied, refused (with the row), certainl
 again word by word, with the same nonce, by the next replica (`asking`). That is conclusive where reading is not: after a
 reading that shows nothing a late copy may still take effect; after a repetition was answered, the version that the late copy
 needs is gone. A refusal that shows my own nonce is my own earlier copy. When the caller's time is over first, it is told
-`LockUnknown`, and a canceller goes on asking in the background and gives back what had been won (`canceller`).
+`LockUnknown` (a `LockStoreUnavailable`: the store could not say), and a canceller goes on asking in the background and gives back what had been won (`canceller`).
 
 One tail remains: a first, cold question (IF free and lower) that was unknown, and then refused because another holds, could
 still take effect when that one releases. So its caller is told `LockUnknown` too, and the canceller looks after the row until
@@ -80,8 +80,9 @@ its token has passed the question's. Exact questions, all but the first, have no
 
 What fails how
 --------------
-    the store is away           `LockStoreUnavailable` within the caller's timeout; leases end at their deadlines, `on_lost`
-                                says so before others can take over; afterwards everything goes on without a restart
+    the store is away           `LockStoreUnavailable` within the caller's timeout, for a question that was under way in its
+                                form `LockUnknown`; leases end at their deadlines, `on_lost` says so before others can take
+                                over; afterwards everything goes on without a restart
     a reply is lost             asked again; the caller waits a little longer, or is told `LockUnknown`
     a request is late           its version is gone: it does nothing
     a holder dies               taken over after its lease, counted from when somebody first looked

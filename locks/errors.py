@@ -1,10 +1,12 @@
 """What a lock's caller has to reckon with. Each error carries its facts and writes its own sentence.
 
-There is no boolean answer anywhere: "not held", "nobody knows" and "nobody answered" call for different things.
+There is no boolean answer anywhere: "somebody else has it" and "nobody answered" call for different things. "Nobody knows" is a
+kind of the second: whoever acquires does the same about both, whoever changed something by force has to look again.
 """
 
 import uuid
 from datetime import UTC, datetime
+from typing import ClassVar
 
 
 class LockError(Exception):
@@ -37,23 +39,27 @@ class LockHeld(NotGranted):
         )
 
 
-class LockUnknown(NotGranted):
-    """The time was over before an answer was definite: neither held nor free.
+class LockStoreUnavailable(NotGranted):
+    """The store gave no definite answer within the caller's time: not held, come back later.
 
-    Treat it as not held. The canceller goes on asking and gives back what turns out to have been won.
+    Certainly not held, and nothing left behind, unless it is a `LockUnknown`.
     """
 
-    def __init__(self, name: str, why: str, *, nonce: uuid.UUID | None = None) -> None:
-        self.why = why
-        super().__init__(name, f"nobody knows yet who has lock {name!r}: {why}", nonce=nonce)
-
-
-class LockStoreUnavailable(NotGranted):
-    """The store did not answer, and nothing was sent that could have taken effect: certainly not held."""
+    told: ClassVar[str] = "the lock store is unavailable for {name!r}: {why}"
 
     def __init__(self, name: str, why: str, *, nonce: uuid.UUID | None = None) -> None:
         self.why = why
-        super().__init__(name, f"the lock store is unavailable for {name!r}: {why}", nonce=nonce)
+        super().__init__(name, self.told.format(name=name, why=why), nonce=nonce)
+
+
+class LockUnknown(LockStoreUnavailable):
+    """What was sent may have taken effect, or may yet: neither held nor free, as when a node dies in the midst of an answer.
+
+    Treat it as not held. The canceller goes on asking and gives back what turns out to have been won. Until then others may
+    find the lock taken, at worst for one lease.
+    """
+
+    told: ClassVar[str] = "nobody knows yet who has lock {name!r}: {why}"
 
 
 class LockLost(LockError):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from locks.background import Background
-from locks.errors import LockError, LockHeld, LockLost, LockStoreUnavailable, LockUnknown
+from locks.errors import LockError, LockLost, NotGranted
 from locks.lease import Lease
 from locks.locks import LEASE, Locks
 
@@ -70,7 +70,7 @@ class Leadership:
             lease = self._locks.acquire(
                 self.name, lease=self._duration, timeout=self._duration / 3, on_lost=self._deposed,
             )
-        except (LockHeld, LockStoreUnavailable, LockUnknown) as exc:
+        except NotGranted as exc:
             logger.debug("locks.leadership.not_elected name=%s why=%s", self.name, exc)
             return
         with self._guard:

@@ -82,7 +82,8 @@ class Lease:
     def renew(self, *, timeout: timedelta | None = None) -> None:
         """Ask for a whole lease from now on. Background renewal does this by itself, at a third of the lease.
 
-        Raise LockLost when it is over, LockUnknown or LockStoreUnavailable when nobody answered: the deadline stands then.
+        Raise LockLost when it is over, LockStoreUnavailable when nobody answered (LockUnknown: it may have been renewed): the
+        deadline stands then.
         """
         self.check()
         until = self.deadline if timeout is None else self._means.clock.now() + timeout.total_seconds()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from locks import forcing, purging
 from locks.acquiring import Acquisition
-from locks.answers import Applied, Refused
+from locks.answers import Applied, Refused, Unknown
 from locks.asking import Asker, Question
 from locks.canceller import Canceller
 from locks.changes import RaiseFloor
@@ -95,8 +95,8 @@ class Locks:
     ) -> Lease:
         """Return a lease that renews itself, waiting for it at most `timeout`.
 
-        Raise LockHeld, LockStoreUnavailable (both: certainly not held) or LockUnknown. Give a timeout of more than two
-        attempts of the store, so that an unknown outcome can still be resolved for you.
+        Raise LockHeld or LockStoreUnavailable: certainly not held, unless the latter is a LockUnknown, of which nobody knows
+        yet. Give a timeout of more than two attempts of the store, so that an unknown outcome can still be resolved for you.
         """
         return self._acquire(
             name, lease=lease, timeout=timeout, owner=owner, on_lost=on_lost, on_danger=on_danger, patient=True,
@@ -150,7 +150,7 @@ class Locks:
         """End the grant of `token`, which is the one that the operator saw: a later holder is never hit.
 
         The lock's token rises at once, so that the ousted holder's writes are refused from then on by whoever compares with
-        it. Record who and why, before and after. Raise LockUnknown or LockStoreUnavailable.
+        it. Record who and why, before and after. Raise LockStoreUnavailable if it was not done; its kind LockUnknown if nobody knows.
         """
         return forcing.force_release(self._means, name, token, reason=reason, by=by, until=self._until(timeout))
 
@@ -176,11 +176,11 @@ class Locks:
     def raise_floor(self, floor: int, *, reason: str, by: str, timeout: timedelta = TIMEOUT) -> None:
         """Have rows that are made from now on start above `floor`: after a restore, and after a move to another store.
 
-        Rows that exist keep their token: purge them, so that they are made anew. Raise LockUnknown or LockStoreUnavailable.
+        Rows that exist keep their token: purge them, so that they are made anew. Raise LockUnknown if nobody knows whether it was done, LockStoreUnavailable if it was not.
         """
         answer = self._means.asker.ask(Question(RaiseFloor(name="", fence=floor)), until=self._until(timeout))
         if not isinstance(answer, Applied | Refused):
-            raise LockUnknown("", answer.why)
+            raise (LockUnknown if isinstance(answer, Unknown) else LockStoreUnavailable)("", answer.why)
         self._means.journal.note("", "floor.raised", token=floor, actor=by, reason=reason)
 
     def close(self) -> None:

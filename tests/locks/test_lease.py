@@ -48,6 +48,11 @@ def hurt(store, *fates):
     return store.network
 
 
+def is_certain(error):
+    """Tell an error of which it is known that nothing was done from one of which it is not."""
+    return not isinstance(error, LockUnknown)
+
+
 def changes(heard):
     return [type(happening.change) for happening in heard.happenings if isinstance(happening, Answered)]
 
@@ -114,6 +119,26 @@ def test_without_an_answer_nobody_knows_and_the_canceller_gives_back_what_was_wo
     assert (State.FREE, 0) == (store._rows["a"].state, locks.canceller.pending)
 
 
+def test_whoever_reckons_with_a_store_that_is_away_reckons_with_an_outcome_that_is_unknown(locks, store):
+    hurt(store, *[Fate.REPLY_LOST] * 20)
+
+    with pytest.raises(LockStoreUnavailable) as raised:
+        locks.acquire("a", lease=LEASE, timeout=BRIEF)
+
+    assert (LockUnknown, 1) == (type(raised.value), locks.canceller.pending)
+    assert str(raised.value).startswith("nobody knows yet who has lock 'a'")
+
+
+@pytest.mark.parametrize(("fate", "expected"), [(Fate.NOT_SENT, LockStoreUnavailable), (Fate.REPLY_LOST, LockUnknown)])
+def test_a_floor_that_was_not_raised_is_told_from_one_that_may_have_been(locks, store, fate, expected):
+    hurt(store, *[fate] * 50)
+
+    with pytest.raises(LockStoreUnavailable) as raised:
+        locks.raise_floor(7, reason="restored", by="ann", timeout=BRIEF)
+
+    assert expected is type(raised.value)
+
+
 def test_the_canceller_gives_back_what_a_late_copy_won(locks, store, clock):
     network = hurt(store, *[Fate.HELD_UP] * 20)
     with pytest.raises(LockUnknown):
@@ -133,7 +158,7 @@ def test_the_canceller_gives_back_what_a_late_copy_won(locks, store, clock):
 def test_a_store_that_turns_all_away_is_unavailable_and_nothing_is_left_to_cancel(locks, store):
     hurt(store, *[Fate.NOT_SENT] * 50)
 
-    with pytest.raises(LockStoreUnavailable):
+    with pytest.raises(LockStoreUnavailable, check=is_certain):
         locks.acquire("a", timeout=BRIEF)
 
     assert (State.FREE, 0) == (store._rows["a"].state, locks.canceller.pending)
@@ -231,7 +256,7 @@ def test_an_answer_that_comes_after_the_deadline_revives_nothing(locks, store, c
 def test_renewing_by_hand_says_why_it_did_not_work(locks, store):
     lease = locks.acquire("a", lease=LEASE)
     hurt(store, *[Fate.NOT_SENT] * 50)
-    with pytest.raises(LockStoreUnavailable):
+    with pytest.raises(LockStoreUnavailable, check=is_certain):
         lease.renew(timeout=BRIEF)
     hurt(store, *[Fate.HELD_UP] * 50)
     with pytest.raises(LockUnknown):

@@ -49,9 +49,9 @@ def translated() -> Iterator[None]:
     """Turn errors of the library into the platform's."""
     try:
         yield
+    except LockUnknown as exc:
+        raise LockOutcomeUnknown(exc.name, exc.why) from exc
     except LockStoreUnavailable as exc:
         raise LocksAway(exc.why) from exc
     except Unfit as exc:
         raise LocksAway(str(exc)) from exc
-    except LockUnknown as exc:
-        raise LockOutcomeUnknown(exc.name, exc.why) from exc

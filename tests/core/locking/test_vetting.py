@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from cassandra import InvalidRequest
 
+from core.errors import PlatformError
 from core.locking import vetting
-from core.locking.errors import LocksAway, translated
+from core.locking.errors import LockOutcomeUnknown, LocksAway, translated
 from core.locking.opening import open_locks
 from core.locking.vetting import Unfit, Vetted, vetted
-from locks import Locks
+from locks import Locks, LockStoreUnavailable, LockUnknown
 from locks.answers import Applied
 from locks.changes import Create
 from locks.stores.cassandra import Address, CassandraStore
@@ -69,6 +70,14 @@ def test_one_that_is_not_grants_nothing_and_says_what_to_do(store, found):
     with pytest.raises(LocksAway), translated():
         Locks(looked).acquire("a")
     assert Applied() == attempt(store)   # without being looked over it would have
+
+
+@pytest.mark.parametrize(("told", "expected"), [(LockUnknown, LockOutcomeUnknown), (LockStoreUnavailable, LocksAway)])
+def test_a_change_of_which_nobody_knows_is_not_said_to_be_undone(told, expected):
+    with pytest.raises(PlatformError) as raised, translated():
+        raise told("a", "no answer in time")
+
+    assert expected is type(raised.value)
 
 
 def test_what_was_repaired_is_seen_without_a_new_start(store, found, monkeypatch):

@@ -98,12 +98,12 @@ def test_two_nodes_away_is_said_in_time_leases_are_lost_in_time_and_all_goes_on_
     for node in ring.nodes[1:]:
         node.kill()
     began, left = time.monotonic(), lease.remaining().total_seconds()
-    with pytest.raises((LockStoreUnavailable, LockUnknown)):   # the first question was under way when they went
+    with pytest.raises(LockStoreUnavailable):   # the first question was under way when they went: perhaps its kind LockUnknown
         locks.acquire(NAMES[0], lease=LEASE, timeout=timedelta(seconds=4))
     took = time.monotonic() - began
     for name in NAMES[1:3]:   # from then on nobody asks before somebody answers: certainly not held
         asked = time.monotonic()
-        with pytest.raises(LockStoreUnavailable):
+        with pytest.raises(LockStoreUnavailable, check=lambda error: not isinstance(error, LockUnknown)):
             locks.acquire(name, lease=LEASE, timeout=timedelta(seconds=1))
         took = max(took, time.monotonic() - asked + 3)
     assert lost.wait(LEASE.total_seconds() + 2)
@@ -120,7 +120,7 @@ def test_two_nodes_away_is_said_in_time_leases_are_lost_in_time_and_all_goes_on_
 def test_after_an_outage_all_goes_on_without_a_new_start(ring, locks):
     for node in ring.nodes[1:]:
         node.stall()
-    with pytest.raises((LockStoreUnavailable, LockUnknown)):
+    with pytest.raises(LockStoreUnavailable):
         locks.acquire(NAMES[0], lease=LEASE, timeout=timedelta(seconds=3))
     for node in ring.nodes[1:]:
         node.resume()
@@ -128,7 +128,7 @@ def test_after_an_outage_all_goes_on_without_a_new_start(ring, locks):
     def works():
         try:
             return max(used(locks, timeout=timedelta(seconds=15)))
-        except (LockStoreUnavailable, LockUnknown, LockHeld):
+        except (LockStoreUnavailable, LockHeld):
             return 0
 
     assert until(works, timeout=60, message="it never came back")
