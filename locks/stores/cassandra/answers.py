@@ -54,15 +54,31 @@ def classify(signal: object) -> Verdict:
 
 def unconnected(error: BaseException) -> BaseException:
     """Return what is raised when no session could be made: nothing was sent then, unless it is a fault of ours."""
-    causes = error.errors.values() if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping) else ()
-    refused: BaseException | None = next((each for each in causes if isinstance(each, cassandra.AuthenticationFailed)), None)
+    denied = cassandra.AuthenticationFailed
+    refused: BaseException | None = next((each for each in causes(error).values() if isinstance(each, denied)), None)
     if refused is not None:
         return refused
     try:
         verdict = classify(error)
     except Exception as exc:  # noqa: BLE001  it is returned to be raised
         return exc
-    return NotConnected(f"not connected: {getattr(verdict, 'why', verdict)}")
+    return NotConnected(f"not connected: {told(error) if causes(error) else getattr(verdict, 'why', verdict)}")
+
+
+def causes(error: BaseException) -> Mapping[object, BaseException]:
+    """Return what each host said where no host answered."""
+    return error.errors if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping) else {}
+
+
+def told(error: BaseException) -> str:
+    """Return an error of the driver in one line, for people."""
+    said = "; ".join(f"{host}: {_line(cause)}" for host, cause in causes(error).items())
+    return said or _line(error)
+
+
+def _line(error: BaseException) -> str:
+    text = (getattr(error, "strerror", None) or str(error)).rpartition("Last error: ")[2]
+    return (text.strip().splitlines() or [type(error).__name__])[0]
 
 
 def answer(verdict: Verdict) -> Answer:

@@ -126,7 +126,7 @@ def _of_keyspace(known: Facts, address: Address) -> Iterator[Finding]:
     fewest = min(factors.values(), default=0)
     if fewest < REPLICAS:
         yield Finding(
-            weight=Weight.RISK, what=f"each lock has {fewest} replicas, so that no node may fail",
+            weight=Weight.RISK, what=f"each lock has {fewest} {'replica' if fewest == 1 else 'replicas'}, so that no node may fail",
             remedy=f"With three nodes or more: ALTER KEYSPACE {address.keyspace} to 3 replicas, then nodetool repair --full on each node",
         )
     if address.local and address.datacenter and "replication_factor" not in factors and address.datacenter not in factors:

@@ -22,6 +22,7 @@ from locks.stores.cassandra.address import Address
 HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed after 3 s, not after a minute
 RECONNECT_SECONDS = 1
 CONNECT_SECONDS = 3
+REFUSED_SECONDS = 0.25     # for so long nobody tries again who was refused: each try is a few threads and sockets
 SHORTEST_SECONDS = 0.05
 SENDING_SECONDS = 0.0002   # the event loop, which sends, gets no turn while a thread goes on working
 ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
@@ -40,6 +41,8 @@ class _Made:
     session: Any = None
     policy: Any = None
     connecting: "_Connecting | None" = None
+    refused: tuple[float, BaseException] | None = None
+    """When the last try to connect failed, and with what."""
 
 
 @dataclass(slots=True)
@@ -129,6 +132,8 @@ class Connection:
                 return made
             attempt = made.connecting
             if attempt is None:
+                if made.refused is not None and time.monotonic() < made.refused[0] + REFUSED_SECONDS:
+                    raise unconnected(made.refused[1]) from made.refused[1]
                 attempt = made.connecting = _Connecting()
                 threading.Thread(target=self._connect, args=(made, attempt), name="locks-connect", daemon=True).start()
         if not attempt.done.wait(max(0.0, timeout_seconds)):
@@ -145,6 +150,7 @@ class Connection:
         except BaseException as exc:  # noqa: BLE001  it belongs to those who wait
             attempt.error = exc
             with made.lock:
+                made.refused = time.monotonic(), exc
                 if made.connecting is attempt:
                     made.connecting = None   # the next caller tries again
         else:

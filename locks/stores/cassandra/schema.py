@@ -46,9 +46,10 @@ def apply(
     A keyspace that exists keeps its replication: see the start-up check.
     """
     give_up = time.monotonic() + wait_seconds
-    driver = cluster(address, profile(address))
+    say(f"connecting to {', '.join(address.hosts)}, port {address.port}; waiting for it at most {wait_seconds:.0f} s")
+    session = _until(give_up, "connecting", lambda: _connected(address))
+    driver = session.cluster
     try:
-        session = _until(give_up, "connecting", driver.connect)
         say(f"connected to {driver.metadata.cluster_name}, {len(driver.metadata.all_hosts())} nodes")
         for statement in statements(keyspace=address.keyspace, replication=replication(factors)):
             first = " ".join(statement.split()[:6])
@@ -58,6 +59,16 @@ def apply(
         say("all nodes agree")
     finally:
         driver.shutdown()
+
+
+def _connected(address: Address) -> Any:
+    """Return a session; the driver's object has to be a new one each time, since none connects that has failed to."""
+    driver = cluster(address, profile(address))
+    try:
+        return driver.connect()
+    except BaseException:
+        driver.shutdown()
+        raise
 
 
 def _agreed(driver: Any, session: Any) -> None:
@@ -75,16 +86,20 @@ def _until(give_up: float, what: str, step: Callable[[], Any]) -> Any:
     from cassandra import AuthenticationFailed, InvalidRequest, Unauthorized  # noqa: PLC0415
     from cassandra.protocol import SyntaxException  # noqa: PLC0415
 
+    from locks.stores.cassandra.answers import causes, told  # noqa: PLC0415  as the driver
+
     for _ in _pauses():
         try:
             return step()
         except (AuthenticationFailed, Unauthorized, SyntaxException):
             raise
         except Exception as exc:
+            if any(isinstance(each, AuthenticationFailed) for each in causes(exc).values()):
+                raise SchemaNotApplied(f"{what}: {told(exc)}") from exc
             if isinstance(exc, InvalidRequest) and "exist" not in str(exc):   # a keyspace that has not come everywhere yet
                 raise
             if time.monotonic() > give_up:
-                raise SchemaNotApplied(f"{what}: {exc!r}") from exc
+                raise SchemaNotApplied(f"{what}: {told(exc)}") from exc
     raise AssertionError
 
 

@@ -115,9 +115,11 @@ class CassandraStore:
     def names(self, *, prefix: str, after: str, limit: int, timeout_seconds: float) -> list[str]:
         beyond = after.encode() >= prefix.encode()
         key, start = ("names", after) if beyond and after else ("names_from", prefix)
-        asked = [
-            self._begin(key, {"bucket": bucket, "after": start, "count": limit}, 0, timeout_seconds) for bucket in range(BUCKETS)
-        ]
+        asked = []
+        for bucket in range(BUCKETS):
+            asked.append(self._begin(key, {"bucket": bucket, "after": start, "count": limit}, 0, timeout_seconds))
+            if asked[-1] is None:
+                raise NoAnswer("no host")   # nor would the others have one, after as long a wait
         found = [row["name"] for pending in asked for row in self._taken(pending)]
         return sorted((name for name in found if name.startswith(prefix)), key=str.encode)[:limit]
 

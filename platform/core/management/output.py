@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused or not found (nothing was changed), 2 not underst
 """
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ from core import database
 from core.errors import PlatformError
 from core.management.operating import operating
 
+TALKATIVE = ("cassandra", "core.locking.vetting")
+"""Whoever types a command learns in its answer that a store is away, not from the log of those who ask it."""
 EXIT_STATUS = "Exit status: 0 done, 1 refused or not found, 2 not understood."
 
 
@@ -43,6 +46,11 @@ class PlatformCommand(BaseCommand, ABC):
     requires_system_checks = ()   # nobody who looks for a job waits for a check of the pages
     mistakes: ClassVar[tuple[type[PlatformError], ...]] = ()
     """Errors of the platform that mean that the input makes no sense."""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        super().run_from_argv(argv)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EXIT_STATUS, **kwargs)

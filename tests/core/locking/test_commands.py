@@ -2,17 +2,21 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import load_command_class
 
 from core.locking import looking, releasing, shared, watching
 from tests.locks import databases
 from tests.support.caller import Caller
+from tests.support.environment import environment
 
 COMMANDS = (
     "locks_bench", "locks_doctor", "locks_floor", "locks_list", "locks_release", "locks_schema", "locks_show", "locks_watch",
@@ -121,6 +125,21 @@ def test_a_store_that_is_away_is_one_line(typed, settings):
 
     assert (1, "") == (said.status, said.out)
     assert "the store of locks does not answer" in said.err
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("words", [
+    ("locks_list",), ("locks_show", "x"), ("locks_release", "x", "--token=1", "--reason=r"), ("locks_floor",),
+], ids=lambda words: words[0])
+def test_a_cluster_that_is_away_is_one_line_in_a_shell(words):
+    """In a process of its own, with the log of real ones: the driver has much to say about it."""
+    said = subprocess.run(
+        [sys.executable, str(settings.ROOT / "manage.py"), *words], env=environment(LOCKS_URL="cassandra://127.0.0.1:1/locks"),
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+
+    assert (1, "", 1) == (said.returncode, said.stdout, said.stderr.count("\n"))
+    assert said.stderr.startswith("Refused: the store of locks does not answer")
 
 
 def test_the_tables_are_made_again_without_harm(typed, lease):

@@ -4,9 +4,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from cassandra import AuthenticationFailed
+from cassandra.cluster import NoHostAvailable
 
 from locks.stores.cassandra import checks, schema
 from locks.stores.cassandra.checks import Weight
+from locks.stores.cassandra.connection import cluster
 from tests.support.waiting import until
 
 
@@ -34,6 +37,30 @@ def test_a_cluster_that_is_away_is_named_when_the_time_is_over():
         schema.apply(nobody, wait_seconds=0.5)
 
 
+def test_a_cluster_that_is_only_starting_is_waited_for(ring, monkeypatch):
+    address, tries = replace(ring.direct, keyspace="waited_for"), []
+    nobody = replace(address, hosts=("127.0.0.1",), port=1)
+
+    def comes_later(asked, used):
+        tries.append(asked)
+        return cluster(asked if len(tries) > 2 else nobody, used)
+
+    monkeypatch.setattr(schema, "cluster", comes_later)
+    schema.apply(address)
+
+    assert (3, True) == (len(tries), all("locks" in each for each in tables(ring, "waited_for")))
+
+
+def test_a_wrong_password_is_not_waited_for(monkeypatch):
+    def refused():
+        raise NoHostAvailable("", {"a": AuthenticationFailed("bad credentials")})
+
+    monkeypatch.setattr(schema, "_connected", lambda _: refused())
+
+    with pytest.raises(schema.SchemaNotApplied, match="connecting: a: bad credentials"):
+        schema.apply(schema.Address(hosts=("a",), keyspace="locks"), wait_seconds=3600)
+
+
 def test_a_good_cluster_has_no_finding(ring):
     assert [] == checks.findings(checks.facts(ring.direct), ring.direct)
 
@@ -55,7 +82,7 @@ def test_a_clock_that_is_off_and_few_replicas_are_found(ring):
 
     assert [Weight.RISK, Weight.COST] == [finding.weight for finding in found]   # these nodes do not judge messages by clocks
     apart = float(re.search(r"([\d.]+) s apart", found[1].what)[1])
-    assert ("1 replicas" in found[0].what, abs(apart - 20) < 2) == (True, True)
+    assert ("1 replica," in found[0].what, abs(apart - 20) < 2) == (True, True)
 
 
 def two(found):
