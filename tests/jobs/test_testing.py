@@ -11,6 +11,7 @@ import pydantic
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import transaction
 
 from apps.jobs import Cancel, Discard, Retry, Snooze
 from apps.jobs import services as jobs
@@ -301,6 +302,16 @@ def test_the_fake_transaction_is_a_real_one():
     with registered("kit.failing", handler=failing), pytest.raises(ValueError, match="no"):
         run_handler("kit.failing")
     assert 0 == Group.objects.filter(name="g").count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_fake_transaction_is_refused_where_a_workers_would_be():
+    def nested(job, payload):
+        with transaction.atomic(), job.transaction() as tx:
+            tx.complete()
+
+    with registered("kit.nested", handler=nested), pytest.raises(transaction.TransactionManagementError, match="outside"):
+        run_handler("kit.nested")
 
 
 def test_the_fake_context_answers_as_a_workers_does():

@@ -18,6 +18,7 @@ begins and how each one ended, so that its death loses no end, charges the one j
 
 Trust. A claim is ours from the commit of its fetch until an answer says otherwise. Before a hand-over and again in the
 child, the lease's deadline is compared on a clock that counts suspend, so that a thawed worker starts nothing stale;
-what it finishes late is refused by the row's fence. A commit whose reply was lost is neither: the same batch is sent
+what it finishes late is refused by the row's fence. A worker that was declared dead begins another life under another
+row, with a lease that covers nothing that an earlier life has claimed: each claim says of which life it is. A commit whose reply was lost is neither: the same batch is sent
 again, which its statements allow, and the roll call finds what the lost one claimed.
 """

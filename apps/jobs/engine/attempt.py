@@ -36,6 +36,7 @@ class Attempt:
             id=claim.id, fence=claim.fence, attempt=claim.attempt, failures=claim.failures, type=claim.type,
             payload=claim.payload, timeout_seconds=claim.timeout_seconds, request_id=claim.request_id, place=self.place,
             not_before=claim.not_before, lock_token=claim.lock_token, lock_until=keys.until(claim) if keys is not None else None,
+            life=claim.life,
         )
 
     def tell(self, word: Word) -> None:

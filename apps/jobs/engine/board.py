@@ -6,7 +6,7 @@ from enum import IntEnum
 from core import clock
 
 PLACES = 16384   # all trays full, and as many again alone
-_PLACES_AT = 16   # after the deadline and the last fence of a former life
+_PLACES_AT = 16   # after the deadline and the life
 
 
 class Word(IntEnum):
@@ -19,7 +19,7 @@ class Word(IntEnum):
 
 
 class Board:
-    """The end of the lease, the last fence that it does not cover, and one byte for each running job.
+    """The end of the lease, the life of the worker that it covers, and one byte for each running job.
 
     A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
     leave locked. Only a fork shares it, so a worker that would start its children in another way is refused.
@@ -29,7 +29,7 @@ class Board:
         self._memory = mmap.mmap(-1, _PLACES_AT + PLACES)
         # Not struct.pack_into(): it writes zeros before the value, and a child would read that the lease has ended.
         self._deadline = memoryview(self._memory)[:8].cast("d")
-        self._taken = memoryview(self._memory)[8:_PLACES_AT].cast("q")
+        self._life = memoryview(self._memory)[8:_PLACES_AT].cast("q")
         self._free = list(range(PLACES))
 
     def trust_until(self, deadline: float) -> None:
@@ -40,17 +40,17 @@ class Board:
         """Return whether the lease may still be believed."""
         return clock.elapsed() < self._deadline[0]
 
-    def disown(self, fence: int) -> None:
-        """Say that whatever was claimed up to this fence belongs to others: the worker was declared dead.
+    def live(self, life: int) -> None:
+        """Say that the worker was declared dead and begins anew: what an earlier life of it claimed belongs to others.
 
         Say it before the next `trust_until`: the lease of a new life does not cover what an old one claimed, and a thread
         that was frozen before its handler's first line may wake after both.
         """
-        self._taken[0] = fence
+        self._life[0] = life
 
-    def may_begin(self, place: int, fence: int) -> bool:
+    def may_begin(self, place: int, life: int) -> bool:
         """Return whether a handler may begin: the lease covers its claim, and nobody has said anything else to the job."""
-        return self.trusted() and fence > self._taken[0] and self.read(place) is Word.GO_ON   # in this order: see `disown`
+        return self.trusted() and life == self._life[0] and self.read(place) is Word.GO_ON   # in this order: see `live`
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""

@@ -14,9 +14,10 @@ from apps.jobs import metrics, publishing
 from apps.jobs.conf import Config
 from apps.jobs.engine import turns
 from apps.jobs.engine.attempt import Attempt
+from apps.jobs.engine.batch import Answer
 from apps.jobs.engine.board import Word
 from apps.jobs.engine.keyring import Keyring, is_needed
-from apps.jobs.engine.ledger import Answer, Ledger
+from apps.jobs.engine.ledger import Ledger
 from apps.jobs.engine.locker import Locker
 from apps.jobs.engine.poolside import BOARD, TRAYS
 from apps.jobs.engine.request import JobRequest, Message
@@ -156,6 +157,8 @@ class Bookkeeper:
             self.holdings = {job_id: each for job_id, each in self.holdings.items() if each.attempt is not None}
             if self.keys is not None:
                 self.keys.renew_own()
+        for wanted in answer.too_slow:
+            self.stock.cancelled(wanted)
         for wanted, claims in answer.fetched:
             now = time.monotonic()
             self.holdings.update((claim.id, Holding(claim, now)) for claim in claims)

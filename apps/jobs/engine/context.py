@@ -48,6 +48,26 @@ class Assignment(NamedTuple):
     lock_token: int | None = None
     lock_until: float | None = None
     """When its lock could not be relied on any more unless it was renewed since, on `clock.elapsed`."""
+    life: int = 0
+    """In which life of its worker it was claimed."""
+
+
+@contextmanager
+def outermost() -> Iterator[None]:
+    """Open a transaction whose end is the block's end; raise `TransactionManagementError` where it could not be.
+
+    Inside another `atomic` block, or without autocommit, somebody else would decide later whether what the block has
+    reported as done is undone: call it outside, or do the rest in it too.
+    """
+    connection = transaction.get_connection()
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        raise transaction.TransactionManagementError("job.transaction() cannot commit while autocommit is off: turn it on")
+    if any(not block._from_testcase for block in connection.atomic_blocks):   # noqa: SLF001  as Django's `durable` does
+        raise transaction.TransactionManagementError(
+            "job.transaction() cannot commit inside transaction.atomic(): call it outside, and do in it what belongs together",
+        )
+    with transaction.atomic():
+        yield
 
 
 class Completion:
@@ -138,9 +158,9 @@ class AttemptContext:
         """Open a transaction in which this attempt provably holds the job.
 
         The job's row is locked on its id, fence and status, so that nobody can take the job before the commit; keep
-        the block short, because cancel and rescue pass over a row that is held.
+        the block short, because cancel and rescue pass over a row that is held. It ends with this block: see `outermost`.
         """
-        with transaction.atomic():
+        with outermost():
             if not settle.hold(on_django(), job_id=self.id, fence=self.fence):
                 raise Fenced(self.id, fence=self.fence)
             completion = Completion(self)

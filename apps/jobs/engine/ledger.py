@@ -2,18 +2,20 @@
 
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
 import psycopg
 import structlog
+from psycopg import errors
 
 from apps.jobs import metrics
 from apps.jobs.conf import Config
+from apps.jobs.engine.batch import Answer, Batch
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.identity import known_types
 from apps.jobs.engine.result import error_text
@@ -21,7 +23,6 @@ from apps.jobs.engine.stock import Fetch
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions import fetch, heads, presence, settle, token
 from apps.jobs.transitions.connection import connect
-from apps.jobs.transitions.fetch import Claim
 from apps.jobs.transitions.presence import Held, Start
 from apps.jobs.transitions.settle import Ending, Settled
 from apps.jobs.transitions.statement import Execute, Reply
@@ -43,40 +44,6 @@ Locks = tuple[Reply[set[tuple[str, int]]], Reply[heads.Ready]]
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Batch:
-    """The work of one commit. It is sent again as it is when the reply to its commit was lost."""
-
-    endings: list[Ending]
-    fetches: list[Fetch]
-    beat: bool
-    roll: bool
-    queues: bool
-    stopping: bool = False
-    notes: list[Note] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
-
-    def __bool__(self) -> bool:
-        timed = self.beat or self.roll or self.queues or self.stopping
-        return bool(self.endings or self.fetches or timed or self.notes or self.keys)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a commit said. `lost`: jobs that the database no longer counts as ours; `cancelled`: asked to stop."""
-
-    settled: list[Ending] = field(default_factory=list)
-    fetched: list[tuple[Fetch, list[Claim]]] = field(default_factory=list)
-    lost: list[tuple[str, int]] = field(default_factory=list)
-    cancelled: list[tuple[str, int]] = field(default_factory=list)
-    queues: list[str] = field(default_factory=list)
-    noted: list[tuple[Note, bool]] = field(default_factory=list)
-    ready: Counter[str] = field(default_factory=Counter)
-    """Jobs that got the place of a lock's key, by queue."""
-    replaced: bool = False
-    """The worker was declared dead and has started anew: whatever it held is no longer its own."""
-
-
 class Ledger:
     """Any thread puts work into the queues; `tell` is called when an answer lies in `answers`."""
 
@@ -91,9 +58,9 @@ class Ledger:
         self._kick: SimpleQueue[None] = SimpleQueue()   # its put() is reentrant: a cold stop settles in a signal handler
         self._later: list[tuple[float, Ending]] = []
         self._mine: dict[str, int] = {}                 # what was claimed and is not settled, as this thread knows it
-        self._last_fence = 0                            # the greatest of all claims so far
+        self.life = 0                                   # one more each time that the worker was declared dead
+        self._has_row = False                           # this life, in the database
         self._beat_at = self._roll_at = self._queues_at = 0.0
-        self._unknown = False                           # the reply to the last commit was lost
         self._announce_stop = False
         self._connection: psycopg.Connection[Any] | None = None
         self.busy = self.closing = False
@@ -190,7 +157,7 @@ class Ledger:
         fetches = [self.fetches.popleft()] if self.fetches else []
         announce, self._announce_stop = self._announce_stop, False
         beat, queues = now >= self._beat_at, now >= self._queues_at
-        roll = now >= self._roll_at and bool(self._mine)
+        roll = now >= self._roll_at and (beat or bool(self._mine))   # with a heartbeat also where nothing is known to be held
         if beat:
             self._beat_at = now + self.config.heartbeat_seconds
         if queues:
@@ -218,7 +185,7 @@ class Ledger:
                 alive = presence.beat(
                     execute, worker=worker, lease_seconds=self.config.lease_seconds, queues=self._serves(),
                 )
-            if batch.roll or self._unknown:
+            if batch.roll:
                 roll = presence.roll(execute, worker=worker)
                 over = presence.ended(execute, worker=worker, ids=list(self._mine))
             if batch.queues:
@@ -228,11 +195,10 @@ class Ledger:
             fetched = [
                 (each, fetch.fetch(
                     execute, worker=worker, queue=each.line.queue, types=known_types(), limit=each.limit, after=each.after,
-                    token=self.guard_token,
+                    token=self.guard_token, life=self.life,
                 ))
                 for each in batch.fetches
             ]
-        self._unknown = False
         if batch.roll:
             self._roll_at = max(self._roll_at, time.monotonic() + ROLL_REST * (clock.elapsed() - asked_at))
         answer = Answer(queues=queues.get() if queues else [])
@@ -245,7 +211,6 @@ class Ledger:
         for each, reply in fetched:
             claims = reply.get()
             self._mine.update((claim.id, claim.fence) for claim in claims)
-            self._last_fence = max(self._last_fence, *(claim.fence for claim in claims), 0)
             answer.fetched.append((each, claims))
         if alive:
             self._note_beat(asked_at, answer, alive=alive.get())
@@ -253,12 +218,13 @@ class Ledger:
         return answer
 
     def _connected(self) -> psycopg.Connection[Any]:
+        if self.started is None:
+            raise RuntimeError("the ledger was not started")
         if self._connection is None:
-            if self.started is None:
-                raise RuntimeError("the ledger was not started")
             self._connection = connect(f"latchwork {self.started.name}", planner=PLANNER)
-            # Repeated after each reconnect: it inserts once, and a row that retention took would be an ended one.
+        if not self._has_row:   # once in a life: where the row has gone since, it had ended, and the heartbeat says so
             presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
+            self._has_row = True
         return self._connection
 
     @property
@@ -312,13 +278,14 @@ class Ledger:
         log.error("worker.declared_dead", worker=str(self._worker), held=len(self._mine))
         answer.replaced = True
         self.board.trust_until(0.0)
-        self.board.disown(self._last_fence)
+        self.life += 1
+        self.board.live(self.life)
         answer.lost += self._mine.items()
         answer.fetched = [(each, []) for each, _ in answer.fetched]
         self._mine.clear()
-        if self.started is not None and self._connection is not None:
+        if self.started is not None:
             self.started = replace(self.started, id=uuid7())
-            presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
+        self._has_row = False   # the next commit makes it: nothing may keep this answer from being given
         self._beat_at = 0.0
 
     def _after(self, exc: Exception, batch: Batch) -> Batch:
@@ -327,10 +294,22 @@ class Ledger:
         if _about_a_value(exc) and batch.endings:   # so nothing was committed, and nothing is unknown
             self._drop_connection()   # it believes to have prepared what the failed pipeline has skipped
             batch.endings = [left for ending in batch.endings if (left := self._unsettled(ending))]
+        elif isinstance(exc, errors.QueryCanceled) and (batch.fetches or batch.roll):   # so nothing was committed here too
+            self._drop_connection()   # as above
+            self._lighten(batch)
         else:
             self._drop_connection()
-            self._unknown = batch.beat = True
+            batch.beat = batch.roll = True   # it may have been done, and then we hold what we do not know
         return batch
+
+    def _lighten(self, batch: Batch) -> None:
+        """Leave out what reads through dead rows and so took too long: no ending and no heartbeat waits for it."""
+        if batch.fetches:
+            self.answers.append(Answer(too_slow=batch.fetches))
+            self.tell()
+            batch.fetches = []
+        else:
+            batch.roll = False
 
     def _unsettled(self, ending: Ending) -> Ending | None:
         """Settle an ending alone; what is left to send: as failed the one that is refused, so that nobody else waits."""
@@ -339,7 +318,7 @@ class Ledger:
         except Exception as exc:  # noqa: BLE001  as above
             self._drop_connection()   # as above
             if not _about_a_value(exc):
-                self._unknown = True
+                self._beat_at = self._roll_at = 0.0   # it may have been done: ask at once what we hold
                 return ending
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
             error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")

@@ -78,7 +78,7 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
         payload = job_type.read(work.payload)
     except (pydantic.ValidationError, InvalidPayload) as exc:
         return Report(_ending(work, AttemptOutcome.DISCARDED, error=described(exc)), exc)
-    if not context.board.may_begin(work.place, work.fence):   # the last moment: a thawed process starts nothing stale
+    if not context.board.may_begin(work.place, work.life):   # the last moment: a thawed process starts nothing stale
         return Report(_ending(work, AttemptOutcome.RELEASED))
     if work.lock_until is not None and clock.elapsed() >= work.lock_until:   # as above; whose renewal may be known to main only
         return Report(_ending(work, AttemptOutcome.RELEASED))

@@ -24,12 +24,12 @@ PATIENCE_SECONDS = 1.0   # without an ending in full slots: the work is long, le
 class Line:
     """A queue as this worker sees it. Busy: the last fetch came back full, so more is ready, and no message is needed."""
 
-    __slots__ = ("busy", "full_at", "full_seconds", "looked_at", "position", "queue", "rung")
+    __slots__ = ("busy", "full_at", "full_seconds", "looked_at", "position", "queue", "rests_until", "rung")
 
     def __init__(self, queue: str) -> None:
         self.queue, self.busy, self.rung = queue, False, True
         self.position: Position = HEAD
-        self.looked_at = self.full_at = self.full_seconds = 0.0
+        self.looked_at = self.full_at = self.full_seconds = self.rests_until = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,10 @@ class Stock:
         target, now = self.target(slots, free), time.monotonic()
         if held > target // 2 or held >= target:
             return None
-        due = [line for line in self.lines.values() if line.busy or line.rung or now - line.looked_at > LOOK_SECONDS]
+        due = [
+            line for line in self.lines.values()
+            if now > line.rests_until and (line.busy or line.rung or now - line.looked_at > LOOK_SECONDS)
+        ]
         if not due:
             return None
         line = min(due, key=lambda each: each.looked_at)   # queues take turns
@@ -135,9 +138,10 @@ class Stock:
             line.rung = True   # the end of the line, but something may lie before the position
         self.rows.extend(rows)
 
-    def unanswered(self) -> None:
-        """Forget a fetch whose answer will not come."""
-        self.asked = None
+    def cancelled(self, fetch: Fetch) -> None:
+        """Let a line rest whose fetch the server has ended because it took too long, as behind very many dead rows."""
+        self.asked, now = None, time.monotonic()
+        fetch.line.rests_until = now + FULL_REST * (now - fetch.asked_at)
 
     def remove(self, ids: set[str]) -> None:
         """Take rows out that are no longer to be begun here."""

@@ -41,6 +41,8 @@ class Claim(NamedTuple):
     lock_key: str | None = None
     lock_token: int | None = None
     """Of the lock that the attempt will run under: its own, or the one that stands for the worker."""
+    life: int = 0
+    """In which life of its worker it was claimed: a worker that was declared dead begins another."""
 
     @property
     def position(self) -> Position:
@@ -75,21 +77,23 @@ _ORDER = attrgetter("priority", "run_at", "id")
 
 def fetch(
     execute: Execute, *, worker: uuid.UUID, queue: str, types: list[str], limit: int, after: Position = HEAD, token: int | None = None,
+    life: int = 0,
 ) -> Reply[list[Claim]]:
     """Claim up to `limit` rows behind `after`; `types` are names with versions, as `email.send@1`.
 
-    `token` is that of the lock which stands for the worker, if one does; it is kept with each attempt.
+    `token` is that of the lock which stands for the worker, if one does; it is kept with each attempt. Each claim is
+    told the worker's `life`.
     """
     params = {
         "worker": worker, "queue": queue, "types": types, "limit": limit,
         "priority": after.priority, "run_at": after.run_at, "id": after.id,
         "token": token,
     }
-    return Reply(execute(_FETCH, params), _in_order)
+    return Reply(execute(_FETCH, params), lambda rows: _in_order(rows, life))
 
 
-def _in_order(rows: list[Any]) -> list[Claim]:
-    claims = sorted(map(Claim._make, rows), key=_ORDER)   # as text an id is in the order of the server too
+def _in_order(rows: list[Any], life: int) -> list[Claim]:
+    claims = sorted((Claim._make((*row, life)) for row in rows), key=_ORDER)   # as text an id is in the order of the server too
     if any(claim.not_before is not None for claim in claims):   # seconds by the database's clock, and a little ago
         now = time.monotonic()
         claims = [

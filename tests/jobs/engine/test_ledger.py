@@ -1,6 +1,7 @@
 """The database thread of a worker, against the real database: what it settles, compares, repeats and gives up."""
 
 import json
+import math
 import time
 import uuid
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from django.db import connection
 from apps.jobs import services as jobs
 from apps.jobs.conf import Config
 from apps.jobs.engine import ledger as ledgers
+from apps.jobs.engine.batch import Batch
 from apps.jobs.engine.board import Board
-from apps.jobs.engine.ledger import ROLL_REST, ROLL_SECONDS, Batch, Ledger
+from apps.jobs.engine.ledger import ROLL_REST, ROLL_SECONDS, Ledger
 from apps.jobs.engine.stock import Fetch, Line
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import JobAttempt, StaleWrite, Worker
@@ -279,7 +281,83 @@ def test_a_worker_declared_dead_starts_anew_and_claims_nothing_under_the_old_row
     assert before != ledger.started.id
     assert [3] == [len(claims) for _, claims in after.fetched]
     assert ledger.board.trusted()
-    assert [False, True, True, True] == [ledger.board.may_begin(0, each.fence) for each in (claim, *after.fetched[0][1])]
+    assert [False, True, True, True] == [ledger.board.may_begin(0, each.life) for each in (claim, *after.fetched[0][1])]
+
+
+def test_a_row_that_was_removed_is_not_made_alive_by_a_reconnect(ledger):
+    """What it held was rescued long ago, when retention took the row of a worker that was cut off."""
+    (claim,) = claimed(ledger)
+    before = ledger.started.id
+    Worker.objects.filter(id=before).delete()
+    ledger._connection.close()
+    failed, again = turn(ledger, everything())
+    answer, _ = turn(ledger, again)
+    turn(ledger)
+
+    assert None is failed
+    assert (True, [(claim.id, claim.fence)]) == (answer.replaced, answer.lost)
+    assert before != ledger.started.id
+    assert [False, False] == [Worker.objects.filter(id=before).exists(), ledger.board.may_begin(0, claim.life)]
+    assert ledger.board.trusted()
+
+
+def test_what_a_dead_worker_lost_is_told_though_the_connection_breaks_before_its_next_row_is_made(ledger, monkeypatch):
+    (claim,) = claimed(ledger)
+    with factories.own_connection("somebody") as somebody:
+        somebody.execute("UPDATE job_worker SET ended_at = clock_timestamp() WHERE id = %s", [ledger.started.id])
+    real, refused = presence.start, []
+
+    def start(execute, worker, *, lease_seconds):
+        if not refused:
+            refused.append(worker.id)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        real(execute, worker, lease_seconds=lease_seconds)
+
+    monkeypatch.setattr(presence, "start", start)
+    answer, _ = turn(ledger, everything())
+    failed, again = turn(ledger, everything())
+    turn(ledger, again)
+
+    assert (True, [(claim.id, claim.fence)]) == (answer.replaced, answer.lost)
+    assert (None, [ledger.started.id]) == (failed, refused)
+    assert None is Worker.objects.get(id=ledger.started.id).ended_at
+
+
+@pytest.mark.parametrize("slow", ["fetch", "roll"])
+def test_a_look_through_dead_rows_that_takes_too_long_keeps_no_ending_and_no_heartbeat_back(ledger, monkeypatch, slow):
+    claims = claimed(ledger)
+    wanted = look()
+    seen = Worker.objects.get(id=ledger.started.id).seen_at
+    real = {"fetch": ledgers.fetch.fetch, "roll": presence.roll}[slow]
+
+    def too_slow(execute, **options):
+        execute("SET LOCAL statement_timeout = '10ms'", {})
+        execute("SELECT pg_sleep(30)", {})
+        return real(execute, **options)
+
+    monkeypatch.setattr(*{"fetch": (ledgers.fetch, "fetch"), "roll": (presence, "roll")}[slow], too_slow)
+    batch, answers = everything(completed(claims[0]), fetches=[wanted]), []
+    for _ in range(3):
+        answer, batch = turn(ledger, batch)
+        if answer is not None:
+            answers.append(answer)
+            break
+
+    assert [claims[0].id] == [ending.id for answer in answers for ending in answer.settled]
+    assert Status.COMPLETED == factories.row(claims[0].id).status
+    assert seen < Worker.objects.get(id=ledger.started.id).seen_at
+    assert [[wanted]] == [answer.too_slow for answer in ledger.answers]
+
+
+def test_a_worker_that_knows_of_nothing_asks_with_each_heartbeat_what_it_holds(ledger):
+    turn(ledger)
+    ledger._beat_at = ledger._roll_at = 0.0
+    beats = ledger._gathered()
+    ledger._beat_at, ledger._roll_at = math.inf, 0.0
+    between = ledger._gathered()
+
+    assert (True, True) == (beats.beat, beats.roll)
+    assert (False, False) == (between.beat, between.roll)
 
 
 def test_rows_of_queues_are_reported(ledger):

@@ -71,12 +71,19 @@ def test_one_fetch_at_a_time(stock):
     assert None is ask(stock)
 
 
-def test_a_fetch_that_nobody_answers_can_be_forgotten(stock):
-    ask(stock)
-    stock.unanswered()
-    stock.lines["q"].rung = True
+def test_a_line_whose_fetch_took_too_long_rests_for_some_times_as_long_and_others_do_not(stock, clock):
+    first = ask(stock)
+    clock.value += 5
+    stock.cancelled(first)
+    first.line.rung = True
+    stock.serve("other")
+    other = ask(stock)
+    stock.answered(other, [])
+    resting = ask(stock)
+    clock.value += FULL_REST * 5 + 0.1
+    again = ask(stock)
 
-    assert None is not ask(stock)
+    assert ("other", None, first.line) == (other.line.queue, resting, again.line)
 
 
 def test_after_a_short_fetch_from_the_head_it_waits_for_a_ring_or_for_the_next_look(stock, clock):
