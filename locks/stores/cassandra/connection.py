@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ class Connection:
     ) -> None:
         self.address, self._texts, self._serial, self._brief = address, texts, serial, brief
         self._prepared: dict[Any, Any] = {}
-        self._made = _Made()
+        self._make()
         remember_to_forget(self)
 
     def ask(
@@ -118,7 +119,16 @@ class Connection:
     def forget(self) -> None:
         """Start anew in a forked child, without touching what the parent uses; a lock that was held at the fork stays held."""
         _INHERITED.append(self._made)
+        self._ending.detach()
+        self._make()
+
+    def _make(self) -> None:
+        """Begin without a session. One that is open when nobody has this object any more, such as one that a thread has made
+        behind a `close`, is ended then: the driver would keep it, and connect again and again, until the process ends.
+        """
         self._made = _Made()
+        self._ending = weakref.finalize(self, _end, self._made)
+        self._ending.atexit = False   # the driver sees to that by itself
 
     def _connected(self, timeout_seconds: float) -> _Made:
         """Return the session, made by a thread that others may wait for as well."""
@@ -187,6 +197,12 @@ class Connection:
             driver.shutdown()
             raise
         return session, used.load_balancing_policy, prepared
+
+
+def _end(made: _Made) -> None:
+    """End what was made; on a thread of its own, for whoever happens to let go may be one that ending waits for."""
+    if made.session is not None:
+        threading.Thread(target=made.session.cluster.shutdown, name="locks-closing", daemon=True).start()
 
 
 def _runs_v2(session: Any, *, timeout_seconds: float) -> bool:

@@ -1,5 +1,6 @@
 """The store on three real nodes: what the contract does not ask of every store."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -187,6 +188,18 @@ def test_a_silent_address_holds_a_caller_no_longer_than_it_has():
         took = time.monotonic() - began
 
     assert (NotDone("still connecting"), True) == (answer, took < 2.5)
+
+
+def test_a_session_that_nobody_has_any_more_is_ended(ring):
+    store = CassandraStore(ring.direct, namespace=f"gone-{uuid.uuid4().hex}")
+    granted(store)
+    driver = store.connection._made.session.cluster
+    before = driver.is_shutdown
+    del store
+    gc.collect()
+    until(lambda: driver.is_shutdown, message="the driver keeps it")
+
+    assert not before
 
 
 def test_an_attempt_without_time_is_not_made(store):
