@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import DatabaseError, NotSupportedError, connections
 
 from apps.jobs import registry
+from apps.jobs.transitions.connection import TRANSACTION_TIMEOUT_SINCE
 from core.sealing import keys
 
 OLDEST = 14
@@ -39,7 +40,12 @@ def check_server(databases: Sequence[str] | None = None, **_: Any) -> list[Check
     except DatabaseError as exc:
         said = str(exc).strip().splitlines()[0]
         return [Error(f"the database does not answer: {said}", hint="check DATABASE_URL, or run `make up`", id="jobs.E003")]
-    return [too_old] if version < OLDEST * 10_000 else []
+    if version < OLDEST * 10_000:
+        return [too_old]
+    return [] if version >= TRANSACTION_TIMEOUT_SINCE else [Warning(
+        "this server cannot end a transaction by its age: a worker that is frozen amid a commit keeps its rows until it goes on",
+        hint="upgrade it to PostgreSQL 17 or later, best to 18", id="jobs.W003",
+    )]
 
 
 @register()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pydantic
 import pytest
@@ -42,6 +43,16 @@ def test_a_server_that_is_too_old_or_away_is_named(error, expected, monkeypatch)
     [complaint] = check_server(databases=["default"])
     assert expected == complaint.id
     assert "\n" not in complaint.msg
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("version", "expected"), [(139999, ["jobs.E002"]), (160009, ["jobs.W003"]), (170000, [])])
+def test_what_a_server_cannot_do_yet_is_named(version, expected, monkeypatch):
+    opened = SimpleNamespace(info=SimpleNamespace(server_version=version))
+    database = SimpleNamespace(vendor="postgresql", ensure_connection=lambda: None, connection=opened)
+    monkeypatch.setattr("apps.jobs.checks.connections", {"default": database})
+
+    assert expected == ids(check_server(databases=["default"]))
 
 
 @pytest.mark.django_db

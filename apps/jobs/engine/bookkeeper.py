@@ -98,7 +98,7 @@ class Bookkeeper:
 
     def look(self) -> None:
         """Ask for rows, if it is time to and the lease may be believed."""
-        if self.draining or self.ledger.thread is None:
+        if self.draining or self.ledger.thread is None or not BOARD.trusted():
             return
         held = len(self.stock.rows) + max(0, -self.free()) + (self.keys.ahead() if self.keys else 0)
         wanted = self.stock.next_fetch(slots=self.pool.num_processes, free=self.free(), held=held)

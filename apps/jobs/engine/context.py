@@ -22,6 +22,7 @@ from apps.jobs.transitions import settle
 from apps.jobs.transitions.statement import on_django
 from core import clock
 
+SHORTEST_IDLE_SECONDS = 5.0   # of an attempt whose time is nearly over: to be told so is not to lose the connection
 PROGRESS_SECONDS = 0.5   # a progress in a tight loop must not become a load on the database
 
 
@@ -53,8 +54,10 @@ class Assignment(NamedTuple):
 
 
 @contextmanager
-def outermost() -> Iterator[None]:
+def outermost() -> Iterator[bool]:
     """Open a transaction whose end is the block's end; raise `TransactionManagementError` where it could not be.
+
+    It gives False in a test that is a transaction itself, as Django's `TestCase` is: only what a test sees ends there.
 
     Inside another `atomic` block, or without autocommit, somebody else would decide later whether what the block has
     reported as done is undone: call it outside, or do the rest in it too.
@@ -66,8 +69,9 @@ def outermost() -> Iterator[None]:
         raise transaction.TransactionManagementError(
             "job.transaction() cannot commit inside transaction.atomic(): call it outside, and do in it what belongs together",
         )
+    alone = not connection.in_atomic_block
     with transaction.atomic():
-        yield
+        yield alone
 
 
 class Completion:
@@ -160,8 +164,9 @@ class AttemptContext:
         The job's row is locked on its id, fence and status, so that nobody can take the job before the commit; keep
         the block short, because cancel and rescue pass over a row that is held. It ends with this block: see `outermost`.
         """
-        with outermost():
-            if not settle.hold(on_django(), job_id=self.id, fence=self.fence):
+        with outermost() as alone:
+            idle = max(SHORTEST_IDLE_SECONDS, self._ends - clock.elapsed()) if alone else None
+            if not settle.hold(on_django(), job_id=self.id, fence=self.fence, idle_seconds=idle):
                 raise Fenced(self.id, fence=self.fence)
             completion = Completion(self)
             yield completion

@@ -22,7 +22,7 @@ from apps.jobs.engine.result import error_text
 from apps.jobs.engine.stock import Fetch
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions import fetch, heads, presence, settle, token
-from apps.jobs.transitions.connection import connect
+from apps.jobs.transitions.connection import TRANSACTION_SECONDS, connect
 from apps.jobs.transitions.presence import Held, Start
 from apps.jobs.transitions.settle import Ending, Settled
 from apps.jobs.transitions.statement import Execute, Reply
@@ -138,7 +138,7 @@ class Ledger:
     def _wait(self) -> None:
         """Wait for work or for what is due. Under load gather a little more; when idle act at once."""
         if not (self.endings or self.fetches or self.notes or self.keys or self._announce_stop or self.closing):
-            due = min([self._beat_at, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
+            due = min([self._beat_at if self.board.trusted() else 0.0, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
             try:
                 self._kick.get(timeout=max(0.0, due - time.monotonic()))
             except Empty:
@@ -156,7 +156,8 @@ class Ledger:
             ready.append(self.endings.popleft())
         fetches = [self.fetches.popleft()] if self.fetches else []
         announce, self._announce_stop = self._announce_stop, False
-        beat, queues = now >= self._beat_at, now >= self._queues_at
+        # Also once the lease is not believed any more: this clock stands still in a suspended machine, and that one does not.
+        beat, queues = now >= self._beat_at or not self.board.trusted(), now >= self._queues_at
         roll = now >= self._roll_at and (beat or bool(self._mine))   # with a heartbeat also where nothing is known to be held
         if beat:
             self._beat_at = now + self.config.heartbeat_seconds
@@ -221,7 +222,9 @@ class Ledger:
         if self.started is None:
             raise RuntimeError("the ledger was not started")
         if self._connection is None:
-            self._connection = connect(f"latchwork {self.started.name}", planner=PLANNER)
+            self._connection = connect(
+                f"latchwork {self.started.name}", transaction_timeout_seconds=TRANSACTION_SECONDS, planner=PLANNER,
+            )
         if not self._has_row:   # once in a life: where the row has gone since, it had ended, and the heartbeat says so
             presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
             self._has_row = True

@@ -10,6 +10,7 @@ import structlog
 
 from apps.jobs.engine.locker import Busy, Granted, Locker, Lost, Untold, Wanted
 from apps.jobs.locking import LEASE
+from apps.jobs.transitions.presence import Start
 from locks import Lease
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ AGAIN_SECONDS, LONGEST_SECONDS = 1.0, 30.0   # between two questions, while ther
 CLOSE = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
+
+
+def _name(started: Start) -> str:
+    return f"worker:{started.id}"
 
 
 class OwnLock:
@@ -35,7 +40,7 @@ class OwnLock:
         started = self.book.ledger.started
         if self.book.config.guard == "worker" and started is not None and not self.book.draining:
             self.locker.acquire(Wanted(
-                name=f"worker:{started.id}", lease=LEASE, on_busy="snooze", owner=started.name, claim=None,
+                name=_name(started), lease=LEASE, on_busy="snooze", owner=started.name, claim=None,
             ))
 
     def take_away(self) -> Lease | None:
@@ -45,11 +50,16 @@ class OwnLock:
 
     def heard(self, news: Granted | Busy | Untold | Lost) -> None:
         """Take what became of a question, or of the lease."""
+        started = self.book.ledger.started
+        present = started is not None and news.wanted.name == _name(started)
         if isinstance(news, Granted):
+            if not present or self.book.draining:   # answers come in any order, and some after the worker's next start
+                self.locker.release(news.lease, key=None)
+                return
             self._lease, self._tries = news.lease, 0
             self.book.ledger.guard_token = news.lease.token
             return
-        if isinstance(news, Lost) and (self._lease is None or self._lease.token != news.token):
+        if not present or (isinstance(news, Lost) and (self._lease is None or self._lease.token != news.token)):
             return   # of an earlier start
         self.take_away()
         if not self._tries:

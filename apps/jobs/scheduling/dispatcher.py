@@ -165,7 +165,9 @@ class Dispatcher:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            self._connection = connecting.connect(f"latchwork {self.config.by}", planner=PLANNER)
+            self._connection = connecting.connect(
+                f"latchwork {self.config.by}", transaction_timeout_seconds=connecting.TRANSACTION_SECONDS, planner=PLANNER,
+            )
             self._connection.execute("LISTEN job_due")
             log.info("dispatcher.connected", by=self.config.by)
         return self._connection

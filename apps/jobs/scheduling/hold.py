@@ -11,7 +11,8 @@ class RescueHold:
     """Watches the database's clock, and nothing else: a gap in it holds rescues back for half a lease.
 
     A clock that moved more than `GAP` between two looks means that the database stalled, or that we did: either way
-    we cannot tell silent workers from those that were as stuck as we were. The first look is a gap too.
+    we cannot tell silent workers from those that were as stuck as we were. The first look is a gap too, and a clock that
+    went back: another server has taken over, or its clock was set.
     """
 
     lease_seconds: float
@@ -20,7 +21,7 @@ class RescueHold:
 
     def see(self, now: datetime) -> bool:
         """Take note of the database's clock; True when a hold begins."""
-        began = self._seen is None or now - self._seen > GAP
+        began = self._seen is None or not timedelta(0) <= now - self._seen <= GAP
         if began:
             self._held_until = now + timedelta(seconds=self.lease_seconds / 2)
         self._seen = now

@@ -31,7 +31,7 @@ class Understudy:
     def run_once(self) -> bool:
         """Look once, and do the duties if beat is silent; whether it is. Raise psycopg's errors."""
         age = self.dispatcher.beats_age()
-        silent = age is None or age > self.patience.silence
+        silent = age is None or abs(age) > self.patience.silence   # signed in the future: by a clock that has gone back since
         if silent != self.on_stage:
             self.on_stage = silent
             log.info("understudy.steps_in" if silent else "understudy.steps_back", silent_seconds=age)

@@ -62,11 +62,12 @@ ON CONFLICT (name) DO UPDATE SET done_at = clock_timestamp(), by = EXCLUDED.by""
 
 _AGE = "SELECT extract(epoch FROM clock_timestamp() - done_at)::float8 FROM job_duty WHERE name = %(name)s"
 
-# Whoever moves the time on has taken the turn.
+# Whoever moves the time on has taken the turn. A time in the future is from before the clock went back.
 _TURN = """
 INSERT INTO job_duty (name, done_at, by) VALUES (%(name)s, clock_timestamp(), %(by)s)
 ON CONFLICT (name) DO UPDATE SET done_at = clock_timestamp(), by = EXCLUDED.by
-WHERE job_duty.done_at < clock_timestamp() - %(every)s * interval '1 s' RETURNING true"""
+WHERE job_duty.done_at < clock_timestamp() - %(every)s * interval '1 s' OR job_duty.done_at > clock_timestamp() + interval '2 s'
+RETURNING true"""
 
 _BEGIN = """
 INSERT INTO job_duty (name, done_at, by) VALUES (%(name)s, clock_timestamp(), %(by)s) ON CONFLICT (name) DO NOTHING"""

@@ -27,10 +27,12 @@ class Rescued:
 
 
 # `until` is the caller's last look at the database's clock and a little more: a statement that a stalled server
-# executes late, when the workers had no chance to renew, ends nobody.
+# executes late, when the workers had no chance to renew, ends nobody. Who was seen in the future was seen by a clock that has
+# gone back since: whoever lives has been seen again.
 _END = """
 UPDATE job_worker w SET ended_at = clock_timestamp(), end_reason = 'its lease ended'
-FROM (SELECT id FROM job_worker WHERE ended_at IS NULL AND lease_until < (SELECT clock_timestamp())
+FROM (SELECT id FROM job_worker WHERE ended_at IS NULL
+        AND (lease_until < (SELECT clock_timestamp()) OR seen_at > (SELECT clock_timestamp()) + interval '2 s')
         AND clock_timestamp() < %(until)s ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) silent
 WHERE w.id = silent.id RETURNING w.id"""
 

@@ -139,8 +139,10 @@ def _read(rows: list[Any]) -> Settled:
     )
 
 
+# Whoever is frozen or cut off with the row locked keeps it no longer than the attempt may last.
 _LOCK = f"""
-SELECT true FROM job WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}'
+SELECT CASE WHEN %(idle)s::text IS NOT NULL THEN set_config('idle_in_transaction_session_timeout', %(idle)s::text, true) END
+FROM job WHERE id = %(id)s AND fence = %(fence)s AND status = '{Status.RUNNING.value}'
 FOR NO KEY UPDATE"""
 
 # Counted in the same commit: a worker that dies before it can tell has still completed the job.
@@ -155,9 +157,13 @@ counted AS (
 SELECT true FROM won"""
 
 
-def hold(execute: Execute, *, job_id: uuid.UUID, fence: int) -> bool:
-    """Lock a job's row for the rest of the transaction; False when this fence no longer holds it."""
-    return bool(execute(_LOCK, {"id": job_id, "fence": fence}).fetchall())
+def hold(execute: Execute, *, job_id: uuid.UUID, fence: int, idle_seconds: float | None = None) -> bool:
+    """Lock a job's row for the rest of the transaction; False when this fence no longer holds it.
+
+    The server ends the connection once it heard nothing for `idle_seconds` in this transaction.
+    """
+    idle = None if idle_seconds is None else f"{idle_seconds * 1000:.0f}ms"
+    return bool(execute(_LOCK, {"id": job_id, "fence": fence, "idle": idle}).fetchall())
 
 
 def complete(execute: Execute, *, job_id: uuid.UUID, fence: int, result: str | None) -> bool:

@@ -11,7 +11,7 @@ from apps.jobs.engine import keyring as keyrings
 from apps.jobs.engine import own_lock as own_locks
 from apps.jobs.engine.bookkeeper import Bookkeeper, Holding
 from apps.jobs.engine.keyring import BRIEF, SLOW_SECONDS, UNCOUNTED, Held
-from apps.jobs.engine.locker import Busy, Released, Untold
+from apps.jobs.engine.locker import Busy, Granted, Released, Untold
 from apps.jobs.engine.own_lock import OwnLock
 from apps.jobs.lifecycle import AttemptOutcome
 from tests.jobs.engine.test_stock import rows
@@ -251,3 +251,32 @@ def test_the_workers_own_lock_is_asked_for_less_often_the_longer_the_store_is_aw
     assert pauses[0] <= 2.0
     assert 15.0 <= pauses[-1] <= 45.5
     assert book.ledger.guard_token is None
+
+
+def test_the_lock_of_a_workers_earlier_start_is_given_back_whenever_its_answer_comes():
+    """The threads answer in any order: its token would stand on claims of another start, and it would be renewed for ever."""
+    book, locker = Bookkeeper(Config(guard="worker")), Asked()
+    own = OwnLock(book, locker)
+    for start in ("1", "2"):
+        own.take_away()
+        book.ledger.started = SimpleNamespace(id=start, name="w@host")
+        own.start()
+    earlier, present = (SimpleNamespace(token=token) for token in (100, 200))
+    for wanted, lease in zip(reversed(locker.wanted), (present, earlier), strict=True):
+        own.heard(Granted(wanted, lease))
+    own.heard(Untold(locker.wanted[0], "a question of the earlier start", away=True))
+
+    assert (200, [(earlier, None)]) == (book.ledger.guard_token, locker.released)
+    assert present is own.take_away()
+
+
+def test_the_workers_own_lock_that_comes_while_it_stops_is_given_back():
+    book, locker = Bookkeeper(Config(guard="worker")), Asked()
+    book.ledger.started = SimpleNamespace(id="1", name="w@host")
+    own = OwnLock(book, locker)
+    own.start()
+    book.draining = True
+    lease = SimpleNamespace(token=1)
+    own.heard(Granted(locker.wanted[0], lease))
+
+    assert (None, [(lease, None)]) == (book.ledger.guard_token, locker.released)

@@ -5,7 +5,7 @@ import math
 import time
 import uuid
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import psycopg
@@ -22,7 +22,7 @@ from apps.jobs.engine.stock import Fetch, Line
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import JobAttempt, StaleWrite, Worker
 from apps.jobs.transitions import cancel as cancelling
-from apps.jobs.transitions import presence
+from apps.jobs.transitions import presence, rescue
 from apps.jobs.transitions.fetch import HEAD
 from apps.jobs.transitions.presence import Start
 from apps.jobs.transitions.settle import Ending
@@ -347,6 +347,43 @@ def test_a_look_through_dead_rows_that_takes_too_long_keeps_no_ending_and_no_hea
     assert Status.COMPLETED == factories.row(claims[0].id).status
     assert seen < Worker.objects.get(id=ledger.started.id).seen_at
     assert [[wanted]] == [answer.too_slow for answer in ledger.answers]
+
+
+def test_who_stands_still_in_the_middle_of_a_commit_keeps_no_row_and_is_declared_dead(ledger, monkeypatch):
+    """A process that is frozen there holds locks at a server that waits for it: neither statement nor idle time ends that."""
+    monkeypatch.setattr(ledgers, "TRANSACTION_SECONDS", 0.5)
+    turn(ledger)
+    waiting = factories.jobs(3, type="scripted.run", queue=QUEUE)
+    Worker.objects.update(lease_until="2001-01-01T00:00:00Z")
+    heir, real, seen = factories.worker(types=["scripted.run"], queues=[QUEUE]), ledgers.fetch.fetch, []
+
+    def standing_still(execute, **options):
+        reply = real(execute, **options)
+        with factories.own_connection("heir") as other:
+            def claims():
+                return real(other.execute, worker=heir, queue=QUEUE, types=["scripted.run@1"], limit=10).get()
+            seen.append(claims())
+            seen.append(until(claims, timeout=30, message="its rows stayed locked"))
+            until(lambda: rescue.end_silent_workers(other.execute, until=datetime(2999, 1, 1, tzinfo=UTC)).get(), timeout=30)
+        return reply
+
+    monkeypatch.setattr(ledgers.fetch, "fetch", standing_still)
+    failed, again = turn(ledger, everything(fetches=[look()]))
+    monkeypatch.setattr(ledgers.fetch, "fetch", real)
+    answer, _ = turn(ledger, again)
+
+    assert ([], [str(each) for each in waiting]) == (seen[0], [claim.id for claim in seen[1]])
+    assert (None, True) == (failed, answer.replaced)
+
+
+def test_after_a_suspend_the_lease_is_asked_for_at_once(ledger, monkeypatch):
+    """The clock of its deadline counts the time asleep, the clock of the next heartbeat does not."""
+    turn(ledger)
+    before = ledger._gathered().beat
+    ledger.board.trust_until(clock.elapsed() - 1)
+    ledger._wait()   # for nothing, or the test would last until the heartbeat was due
+
+    assert (False, True) == (before, ledger._gathered().beat)
 
 
 def test_a_worker_that_knows_of_nothing_asks_with_each_heartbeat_what_it_holds(ledger):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 import structlog
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from apps.jobs import Cancel, Discard, Exponential, Fixed, NoRetry, Retry, Snooze
 from apps.jobs.engine import context as contexts
@@ -20,6 +20,7 @@ from apps.jobs.errors import Cancelled, DeadlineExceeded, Fenced, LeaseLost, Uns
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from core import clock
 from tests.support import factories
+from tests.support.waiting import until
 
 TYPE = "runner.test"
 
@@ -307,6 +308,24 @@ def test_a_transaction_whose_end_somebody_else_decides_is_refused(held, around, 
         tx.complete(entered.append(1))
 
     assert ([], Status.RUNNING, False) == (entered, factories.row(held.id).status, held.completed)
+
+
+def test_who_stands_still_in_a_transaction_keeps_the_job_no_longer_than_the_attempt_may_last(held, monkeypatch):
+    monkeypatch.setattr(contexts, "SHORTEST_IDLE_SECONDS", 0.2)
+    held._ends = clock.elapsed()
+    take = "SELECT id FROM job WHERE id = %s FOR UPDATE SKIP LOCKED"
+    seen = []
+    with factories.own_connection("other") as other:
+        def stands_still():
+            seen.extend(other.execute(take, [held.id]).fetchall())
+            until(lambda: other.execute(take, [held.id]).fetchall(), timeout=30, message="the row stayed locked")
+
+        with pytest.raises(DatabaseError), held.transaction() as tx:
+            tx.complete(stands_still())
+    connection.close()
+
+    assert [] == seen
+    assert (Status.RUNNING, False) == (factories.row(held.id).status, held.completed)
 
 
 def test_a_transaction_without_completion_leaves_the_job_running(held):

@@ -58,3 +58,13 @@ def test_a_lost_connection_is_a_gap_however_short():
     assert hold.until is None
     assert hold.see(at(5.1))
     assert hold.until is None
+
+
+def test_a_clock_that_went_back_is_a_gap_and_its_hold_counts_from_there():
+    hold = seen(3600, 3601, 3602, 3603, 3604, 3605)
+
+    assert hold.see(at(0))
+    assert hold.until is None
+    for each in (1, 2, 3, 4, 5):
+        hold.see(at(each))
+    assert at(7) == hold.until

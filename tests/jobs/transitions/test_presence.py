@@ -98,3 +98,12 @@ def test_the_next_period_is_somebody_elses():
     turns = [presence.take_turn(on_django(), name="prune", by="second", every_seconds=60).get() for _ in range(2)]
 
     assert [True, False] == turns
+
+
+def test_a_turn_that_was_taken_by_a_clock_which_has_gone_back_since_is_taken_anew():
+    presence.take_turn(on_django(), name="prune", by="first", every_seconds=60).get()
+    Duty.objects.update(done_at="2999-01-01T00:00:00Z")
+
+    turns = [presence.take_turn(on_django(), name="prune", by="second", every_seconds=60).get() for _ in range(2)]
+
+    assert [True, False] == turns

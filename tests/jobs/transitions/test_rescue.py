@@ -72,6 +72,14 @@ def test_what_a_silent_worker_tells_before_anybody_else_has_the_job_stands_in_th
     assert [(got.fence, me)] == list(StaleWrite.objects.values_list("fence", "worker_id"))
 
 
+def test_a_worker_that_was_seen_by_a_clock_which_has_gone_back_since_is_ended_like_one_whose_lease_is_over():
+    alive, dead = worker(), worker()
+    Worker.objects.filter(id=dead).update(seen_at=EVER, lease_until=EVER)
+
+    assert [dead] == ended()
+    assert None is Worker.objects.get(id=alive).ended_at
+
+
 def test_a_worker_that_renews_keeps_its_jobs():
     job_id, me = job(), worker()
     claim(me)
