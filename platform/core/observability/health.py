@@ -1,7 +1,7 @@
 """Whether this process lives, and whether what it depends on can be used.
 
 Each dependency is asked in a thread of its own, because a frozen server answers neither yes nor no. There is at most
-one such thread a dependency: while it hangs, its next question is answered with "still waiting" at once.
+one such thread a dependency: while it hangs, whoever asks waits for the same answer, and for 2 s at most.
 """
 
 import threading
@@ -22,6 +22,35 @@ SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
+class NotReady(Exception):
+    """Raised by a check whose words may be shown to anybody."""
+
+
+class Question:
+    """One question to one dependency: the thread that asks, and what came of it. Nobody else writes its outcome."""
+
+    def __init__(self, name: str, ask: Callable[[], None]) -> None:
+        self._name, self._ask, self._problem = name, ask, "no answer in time"
+        self.thread = threading.Thread(target=self._run, name=f"readyz-{name}", daemon=True)
+        self.thread.start()
+
+    def answer(self, *, deadline: float) -> str:
+        """Return "" when the dependency is usable, else what is wrong with it in a few words."""
+        self.thread.join(max(0.0, deadline - time.monotonic()))
+        return self._problem
+
+    def _run(self) -> None:
+        try:
+            self._ask()
+        except Exception as exc:  # noqa: BLE001  whatever it is, the dependency is not usable
+            log.warning("readiness.failed", check=self._name, error=f"{exc.__class__.__name__}: {exc}")
+            self._problem = str(exc) if isinstance(exc, NotReady) else "not usable"
+        else:
+            self._problem = ""
+        finally:
+            connection.close()   # this thread's own
+
+
 @dataclass(slots=True)
 class Check:
     """One dependency. `ask` raises when it cannot be used; nobody but the server's log learns why."""
@@ -32,39 +61,15 @@ class Check:
     """Whether this process is of no use without it."""
     about: Callable[[], str] | None = None
     """Which kind of it this installation has."""
-    _thread: threading.Thread | None = None
-    _problem: str = "not asked yet"
+    _open: Question | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self) -> None:
-        """Start asking, unless the last question is still open."""
+    def begin(self) -> Question:
+        """Return the question that is still open, else a new one; who asked reads the answer to this one, and to no later."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._problem = "no answer in time"
-                self._thread = threading.Thread(target=self._run, name=f"readyz-{self.name}", daemon=True)
-                self._thread.start()
-
-    def end(self, *, deadline: float) -> str:
-        """Return "" when the dependency is usable, else what is wrong with it in a few words."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return self._problem
-
-    def _run(self) -> None:
-        try:
-            self.ask()
-        except Exception as exc:  # noqa: BLE001  whatever it is, the dependency is not usable
-            log.warning("readiness.failed", check=self.name, error=f"{exc.__class__.__name__}: {exc}")
-            self._problem = str(exc) if isinstance(exc, NotReady) else "not usable"
-        else:
-            self._problem = ""
-        finally:
-            connection.close()   # this thread's own
-
-
-class NotReady(Exception):
-    """Raised by a check whose words may be shown to anybody."""
+            if self._open is None or not self._open.thread.is_alive():
+                self._open = Question(self.name, self.ask)
+            return self._open
 
 
 _checks: dict[str, Check] = {}
@@ -89,9 +94,8 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer whether each dependency can be used now: 200, or 503 when a needed one cannot."""
     deadline = time.monotonic() + SECONDS
-    for check in _checks.values():
-        check.begin()
-    problems = {name: check.end(deadline=deadline) for name, check in _checks.items()}
+    questions = {name: check.begin() for name, check in _checks.items()}   # all at once, then the answers
+    problems = {name: question.answer(deadline=deadline) for name, question in questions.items()}
     checks = {
         name: {
             **({"store": check.about()} if check.about else {}),
