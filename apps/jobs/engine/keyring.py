@@ -89,6 +89,7 @@ class Keyring:
         self._silent: dict[str, tuple[float, Wanted]] = {}    # by lock: when its holder is dead unless it has renewed it
         self._heard_at = 0.0                                  # when a question was answered last
         self._away_since: float | None = None
+        self._away_until = 0.0                                # as far as it is known: nobody may have asked since
         self._probing = False
         self._own = OwnLock(book, locker)
 
@@ -233,6 +234,7 @@ class Keyring:
             del self.asked[claim.id]
         self._probing = False
         if away:
+            self._away_until = self._heard_at
             if self._away_since is None:
                 self._away_since = time.monotonic()
                 log.warning("locks.away", then="jobs with a lock are put off, others run on")
@@ -334,7 +336,7 @@ class Keyring:
         if claim is None:
             return
         if self._away_since is not None and self._probing:
-            why = f"the lock store does not answer since {time.monotonic() - self._away_since:.0f} s"
+            why = f"the lock store did not answer for {self._away_until - self._away_since:.0f} s, and is being asked again"
             self._put_off(claim, "LockStoreUnavailable", why, seconds=self._outage_seconds())
             return
         if len(self.asked) >= UNCOUNTED and self._silent_seconds() > SLOW_SECONDS:
@@ -347,7 +349,10 @@ class Keyring:
         self.locker.acquire(wanted)
 
     def _outage_seconds(self) -> float:
-        lasted = 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        """Return how long to put a job off: as long as the outage is known to have lasted, which is not until now when nobody
+        needed a lock for a while: the store is mostly back then, and the first who asks is about to learn it.
+        """
+        lasted = 0.0 if self._away_since is None else self._away_until - self._away_since
         return min(LONGEST_AWAY_SECONDS, max(AWAY_SECONDS, lasted))
 
     def _put_off(self, claim: Claim, error: str, why: str, *, seconds: float, counted: bool = False) -> None:

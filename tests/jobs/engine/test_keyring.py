@@ -233,6 +233,22 @@ def test_while_the_store_is_away_one_question_at_a_time_is_asked(book):
     assert [AttemptOutcome.LOCK_BUSY] * 3 == endings(book)
 
 
+@pytest.mark.parametrize(("asked_meanwhile", "expected"), [(True, 60.0), (False, 5.0)])
+def test_a_time_in_which_nobody_needed_a_lock_is_no_outage(book, clock, monkeypatch, asked_meanwhile, expected):
+    """Else the first jobs after it, all but the one that asks, wait for up to a minute for a store that has long been back."""
+    monkeypatch.setattr(keyrings, "random", SimpleNamespace(uniform=lambda _low, _high: 1.0))
+    with registered(lock="k:{n}"):
+        for passing in (0.0, 5.0, 300.0 if asked_meanwhile else 0.0):
+            clock.value += passing
+            claimed(book, number=len(book.keys.locker.wanted) + 1)
+            answer(book, lambda wanted: Untold(wanted, "no node is up", away=True))
+        clock.value += 0.0 if asked_meanwhile else 300.0
+        claimed(book, number=5)      # asks
+        claimed(book, number=6)      # is put off meanwhile
+
+    assert (4, expected) == (len(book.keys.locker.wanted), book.ledger.endings[-1].delay_seconds)
+
+
 def test_the_workers_own_lock_is_asked_for_less_often_the_longer_the_store_is_away(clock, monkeypatch):
     monkeypatch.setattr(own_locks, "time", SimpleNamespace(monotonic=lambda: clock.value))
     book, locker = Bookkeeper(Config(guard="worker")), Asked()
