@@ -9,8 +9,10 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -40,6 +42,8 @@ LEAD = 0.02
 PACE = 0.003   # between looks that move something: what became due meanwhile is not late yet
 # Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
 RESCUE_REST, NEGLECTED_REST, SWEEP_REST = 4, 20, 4
+CHORES_REST = 3   # chores that begin a hold (longer than a third of a lease) do not come again before it is over
+BOUND_SECONDS = 1.5   # what a duty that may be left out may take: less than a gap in the clock
 
 
 log = structlog.get_logger(__name__)
@@ -106,14 +110,20 @@ class Dispatcher:
             self._rescue(ready)
             self._rest("rescue", RESCUE_REST * (self._clock() - now))
         if self._is_time("neglected", now, self.config.neglected_seconds):   # before others become ready, who are not yet
-            self._ring_neglected()
+            with self._ours():
+                self._ring_neglected()
         if self._is_time("sweep", now, self.config.sweep_seconds):
-            self._sweep(ready)
+            with self._ours():
+                self._sweep(ready)
         wait = self._move(ready)
-        if self._is_time("sign", now, self.config.sign_seconds):   # alone: whoever holds that row holds up no job
-            presence.sign(self._execute, name=self.config.duty, by=self.config.by)
+        if self._is_time("sign", now, self.config.sign_seconds):
+            with self._ours():
+                self._sign()
         if self._is_time("chores", now, self.config.chores_seconds):
-            chores.run(by=self.config.by)
+            since = self._clock()
+            with self._ours():
+                chores.run(by=self.config.by)
+            self._rest("chores", CHORES_REST * (self._clock() - since))
         return wait
 
     def wait(self, seconds: float) -> None:
@@ -152,8 +162,8 @@ class Dispatcher:
         """Return the seconds since beat signed; None when it never did. Looks at the clock too: no gap arises."""
         with self._connected().pipeline():
             age = presence.age(self._execute, name=presence.DISPATCH)
-            outlook = due.outlook(self._execute)
-        self._see(outlook.get())
+            now = due.clock(self._execute)
+        self._see(now.get())
         return age.get()
 
     def close(self) -> None:
@@ -184,9 +194,26 @@ class Dispatcher:
     def _rest(self, what: str, seconds: float) -> None:
         self._next[what] = max(self._next[what], self._clock() + seconds)
 
-    def _see(self, outlook: due.Outlook) -> None:
-        if self.hold.see(outlook.now):
+    def _see(self, now: datetime, *, ours: bool = False) -> None:
+        if self.hold.see(now, ours=ours):
             log.info("dispatcher.holds_rescues", seconds=self.config.lease_seconds / 2)
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Look at the database's clock right before and right after: how long a duty takes is no stall of the database."""
+        self._see(due.clock(self._execute).get())
+        try:
+            yield
+        finally:
+            if self._connection is not None and not self._connection.closed:   # a lock that was not to be had broke nothing
+                self._see(due.clock(self._execute).get(), ours=True)
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Send a statement that is given up (`QueryCanceled`) when it takes long, in a transaction of its own."""
+        with self._connected().pipeline():
+            self._execute("SELECT set_config('statement_timeout', %s, true)", [f"{BOUND_SECONDS * 1000:.0f}ms"])
+            yield
 
     def _rescue(self, ready: Counter[str]) -> None:
         """End silent workers and take back what they held, unless a hold is on; in a transaction of its own."""
@@ -195,14 +222,17 @@ class Dispatcher:
             return
         over = self._clock() + self.config.rescue_budget_seconds
         with self._connected().pipeline():
+            before = due.clock(self._execute)
             ended, first = rescue.end_silent_workers(self._execute, until=until), self._take_back()
         silent, rescued, total = ended.get(), first.get(), 0
+        self._see(before.get())
         while rescued:
             total += len(rescued)
             ready.update(each.queue for each in rescued if each.status == Status.QUEUED)
             if len(rescued) < self.config.batch or self._clock() > over:
                 break
             rescued = self._take_back().get()
+        self._see(due.clock(self._execute).get(), ours=True)
         if total or silent:
             metrics.rescued(total)
             log.warning("dispatcher.rescued", workers=[str(worker) for worker in silent], jobs=total)
@@ -212,11 +242,20 @@ class Dispatcher:
             self._execute, rescue_cap=self.config.rescue_cap, limit=self.config.batch, error=LOST,
         )
 
+    def _sign(self) -> None:
+        try:
+            with self._bounded():
+                presence.sign(self._execute, name=self.config.duty, by=self.config.by)
+        except pg.QueryCanceled:   # whoever holds that row holds up no job
+            log.warning("dispatcher.cannot_sign", why="somebody holds the row of its duty")
+
     def _ring_neglected(self) -> None:
         """Ring for queues that nobody drains, in a transaction of its own: however long it takes, it undoes nothing."""
         since = self._clock()
         try:
-            for queue in due.neglected(self._execute).get():
+            with self._bounded():
+                found = due.neglected(self._execute)
+            for queue in found.get():
                 publishing.ring(queue, count=self.config.tickets)
         except pg.QueryCanceled:   # idle workers look too
             log.warning("dispatcher.cannot_look", why="the queue's index is full of dead rows: does a transaction stay open?")
@@ -226,7 +265,9 @@ class Dispatcher:
         """Give the keys of locks that have lost their head another, in a transaction of its own."""
         since = self._clock()
         try:
-            swept = heads.sweep(self._execute, after=self._swept_to, limit=self._sweeps).get()
+            with self._bounded():
+                sent = heads.sweep(self._execute, after=self._swept_to, limit=self._sweeps)
+            swept = sent.get()
         except pg.QueryCanceled:   # a repair, without which all else goes on
             log.warning("dispatcher.cannot_sweep", why="the index of locks is full of dead rows: does a transaction stay open?")
             self._sweeps = max(1, self._sweeps // 10)
@@ -240,22 +281,25 @@ class Dispatcher:
     def _move(self, ready: Counter[str]) -> float:
         """Move what is due until nothing is or the budget is used, and ring; the seconds until the next look."""
         over = self._clock() + self.config.due_budget_seconds
-        with self._connected().pipeline():
-            reply, ahead = self._sent()
         while True:
+            try:
+                with self._connected().pipeline():
+                    before = due.clock(self._execute)
+                    reply = due.move(self._execute, limit=self.config.batch, lead_seconds=LEAD)
+                    ahead = due.outlook(self._execute)
+            except pg.QueryCanceled:   # rescues go on, and the connection is whole
+                log.warning("dispatcher.cannot_move", why="the index of due rows is full of dead ones: does a transaction stay open?")
+                self._see(due.clock(self._execute).get(), ours=True)
+                return self.config.look_seconds
             moved, outlook = reply.get(), ahead.get()
             metrics.moved(sum(moved.values()))
             ready.update(moved)
             _ring(ready)
-            self._see(outlook)
+            self._see(before.get())
+            self._see(outlook.now, ours=True)
             wait = self._wait_after(outlook, moved=sum(moved.values()))
             if wait > 0 or self._clock() > over:
                 return wait
-            with self._connected().pipeline():
-                reply, ahead = self._sent()
-
-    def _sent(self) -> tuple[Reply[dict[str, int]], Reply[due.Outlook]]:
-        return due.move(self._execute, limit=self.config.batch, lead_seconds=LEAD), due.outlook(self._execute)
 
     def _wait_after(self, outlook: due.Outlook, *, moved: int) -> float:
         if outlook.next_due_seconds is None:

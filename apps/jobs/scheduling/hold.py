@@ -13,15 +13,20 @@ class RescueHold:
     A clock that moved more than `GAP` between two looks means that the database stalled, or that we did: either way
     we cannot tell silent workers from those that were as stuck as we were. The first look is a gap too, and a clock that
     went back: another server has taken over, or its clock was set.
+
+    What passes while a duty of ours is under way, between a look right before and one right after it, is a gap only when it
+    is more than a third of a lease as well: else a slow duty, again and again, would hold back rescues for ever. Whoever
+    renews each third has another one left then, even if the database stood still all the while, so that it charges nobody.
     """
 
     lease_seconds: float
     _seen: datetime | None = field(default=None, init=False)
     _held_until: datetime | None = field(default=None, init=False)
 
-    def see(self, now: datetime) -> bool:
-        """Take note of the database's clock; True when a hold begins."""
-        began = self._seen is None or not timedelta(0) <= now - self._seen <= GAP
+    def see(self, now: datetime, *, ours: bool = False) -> bool:
+        """Take note of the database's clock, after a duty of `ours` or not; True when a hold begins."""
+        gap = max(GAP, timedelta(seconds=self.lease_seconds / 3)) if ours else GAP
+        began = self._seen is None or not timedelta(0) <= now - self._seen <= gap
         if began:
             self._held_until = now + timedelta(seconds=self.lease_seconds / 2)
         self._seen = now

@@ -72,6 +72,11 @@ def outlook(execute: Execute) -> Reply[Outlook]:
     return Reply(execute(_NEXT, {}), lambda rows: Outlook(*rows[0]))
 
 
+def clock(execute: Execute) -> Reply[datetime]:
+    """Ask what time it is, and nothing that could take long."""
+    return Reply(execute("SELECT clock_timestamp()", {}), lambda rows: rows[0][0])
+
+
 def neglected(execute: Execute) -> Reply[list[str]]:
     """Return the queues that are not paused and have a row which has been ready for longer than a second."""
     return Reply(execute(_NEGLECTED, {}), _names)

@@ -51,6 +51,29 @@ def test_looks_that_follow_one_another_begin_no_hold():
     assert not hold.see(at(7))
 
 
+@pytest.mark.parametrize(("lease_seconds", "longest"), [(3.0, 2.0), (30.0, 10.0), (300.0, 100.0)])
+def test_what_a_duty_of_ours_takes_is_a_gap_when_it_is_more_than_a_third_of_a_lease(lease_seconds, longest):
+    for took, gap in ((longest, False), (longest + 0.1, True)):
+        hold = seen(*range(int(lease_seconds)), lease_seconds=lease_seconds)
+        last = int(lease_seconds) - 1
+
+        assert gap == hold.see(at(last + took), ours=True)
+        assert (None if gap else at(last + took + 2)) == hold.until
+
+
+def test_after_a_duty_of_ours_a_gap_is_a_gap_again():
+    hold = seen(*range(30), lease_seconds=30.0)
+    hold.see(at(35), ours=True)
+
+    assert hold.see(at(37.5))
+
+
+def test_a_clock_that_goes_back_during_a_duty_of_ours_is_a_gap():
+    hold = seen(*range(30), lease_seconds=30.0)
+
+    assert hold.see(at(28), ours=True)
+
+
 def test_a_lost_connection_is_a_gap_however_short():
     hold = seen(0, 1, 2, 3, 4, 5)
     hold.forget()
