@@ -10,6 +10,11 @@ from django.db.backends.signals import connection_created
 
 STATEMENT_SECONDS = 15.0   # the server ends a statement of the web
 SILENCE_SECONDS = 20.0     # and a server that does not even do that is given up
+IDLE_SECONDS = 60.0        # in a transaction: a process that is frozen or cut off amid one keeps its rows no longer
+_BOUND = """
+SELECT set_config('statement_timeout', %(statement)s, false), set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+  set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
+  set_config('tcp_keepalives_count', '3', false)"""
 
 
 def away(exc: Error) -> str:
@@ -51,4 +56,4 @@ def bound(connection: BaseDatabaseWrapper, *, statement_seconds: float, silence_
 
     raw.wait = wait_at_most  # type: ignore[method-assign]  # the only place through which all of its waiting goes
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [f"{statement_seconds * 1000:.0f}ms"])
+        cursor.execute(_BOUND, {"statement": f"{statement_seconds * 1000:.0f}ms", "idle": f"{IDLE_SECONDS * 1000:.0f}ms"})

@@ -51,6 +51,17 @@ def test_a_frozen_server_is_given_up_with_a_503_and_asked_anew_later(postgres, b
     assert 200 == caller.get("/api/v1/jobs").status_code
 
 
+def test_who_stands_still_in_a_transaction_of_the_web_keeps_its_rows_no_longer_than_a_minute(bounded):
+    bounded()
+    said = {}
+    with connection.cursor() as cursor:
+        for name in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle"):
+            cursor.execute(f"SHOW {name}")
+            said[name] = cursor.fetchone()[0]
+
+    assert {"idle_in_transaction_session_timeout": "1min", "tcp_keepalives_idle": "5"} == said
+
+
 @pytest.mark.parametrize(("start", "bound"), [("import config.wsgi", "15s"), ("import django; django.setup()", "0")])
 def test_the_web_is_bounded_and_other_processes_are_not(start, bound):
     program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'platform')!r}]; {start}\n{SHOW}"

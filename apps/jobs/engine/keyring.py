@@ -212,7 +212,9 @@ class Keyring:
             return
         claim = news.wanted.claim
         if claim is None:
-            self._own.heard(news)
+            unwanted = self._own.heard(news)
+            if unwanted is not None:
+                self._give_back(unwanted, key=None)
             return
         match news:
             case Granted(lease=lease):

@@ -117,10 +117,11 @@ class Ledger:
             self.busy = True
             batch = again or self._gathered()
             if batch:
+                since = clock.elapsed()
                 try:
                     answer = self._commit(batch)
                 except Exception as exc:  # noqa: BLE001  a thread that ends would leave a worker that only seems to live
-                    again = self._after(exc, batch)
+                    again = self._after(exc, batch, seconds=clock.elapsed() - since) or None   # it may have nothing left
                     if self.closing and self._connection is None and pause > 1:
                         return   # stopping, and the database is away: the lease ends what we could not
                     time.sleep(pause)
@@ -291,8 +292,8 @@ class Ledger:
         self._has_row = False   # the next commit makes it: nothing may keep this answer from being given
         self._beat_at = 0.0
 
-    def _after(self, exc: Exception, batch: Batch) -> Batch:
-        """Return the batch to send again. A lost connection: the same. A refused value: without it."""
+    def _after(self, exc: Exception, batch: Batch, *, seconds: float = 0.0) -> Batch:
+        """Return the batch to send again. A lost connection: the same. A refused value, a look that is too slow: without it."""
         log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
         if _about_a_value(exc) and batch.endings:   # so nothing was committed, and nothing is unknown
             self._drop_connection()   # it believes to have prepared what the failed pipeline has skipped
@@ -302,6 +303,10 @@ class Ledger:
             self._lighten(batch)
         else:
             self._drop_connection()
+            if seconds > TRANSACTION_SECONDS / 2 and batch.fetches:   # the server may have ended the transaction by its age
+                self.answers.append(Answer(fetched=[(each, []) for each in batch.fetches]))
+                self.tell()
+                batch.fetches = []
             batch.beat = batch.roll = True   # it may have been done, and then we hold what we do not know
         return batch
 

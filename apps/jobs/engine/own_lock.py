@@ -48,25 +48,25 @@ class OwnLock:
         lease, self._lease, self.book.ledger.guard_token = self._lease, None, None
         return lease
 
-    def heard(self, news: Granted | Busy | Untold | Lost) -> None:
-        """Take what became of a question, or of the lease."""
+    def heard(self, news: Granted | Busy | Untold | Lost) -> Lease | None:
+        """Take what became of a question, or of the lease; return a lease that nobody wants any more."""
         started = self.book.ledger.started
         present = started is not None and news.wanted.name == _name(started)
         if isinstance(news, Granted):
             if not present or self.book.draining:   # answers come in any order, and some after the worker's next start
-                self.locker.release(news.lease, key=None)
-                return
+                return news.lease
             self._lease, self._tries = news.lease, 0
             self.book.ledger.guard_token = news.lease.token
-            return
+            return None
         if not present or (isinstance(news, Lost) and (self._lease is None or self._lease.token != news.token)):
-            return   # of an earlier start
+            return None   # of an earlier start
         self.take_away()
         if not self._tries:
             log.warning("worker.without_lock", why=news.why, then="claims carry no token of it until it is had again")
         pause = min(LONGEST_SECONDS, AGAIN_SECONDS * 2.0 ** min(self._tries, 10))
         self._tries += 1
         self._ask_at = time.monotonic() + random.uniform(0.5, 1.5) * pause  # noqa: S311  spreads load
+        return None
 
     def tick(self) -> None:
         """Ask again when it is time. By the worker's tick, as timers may be forgotten with the connection to the broker."""

@@ -139,9 +139,16 @@ class Stock:
         self.rows.extend(rows)
 
     def cancelled(self, fetch: Fetch) -> None:
-        """Let a line rest whose fetch the server has ended because it took too long, as behind very many dead rows."""
-        self.asked, now = None, time.monotonic()
-        fetch.line.rests_until = now + FULL_REST * (now - fetch.asked_at)
+        """Take that the server has ended a fetch because it took too long, as behind very many dead rows.
+
+        A line that has more goes on behind its position, and any other rests: its next look begins at the head too.
+        """
+        self.asked, line = None, fetch.line
+        now = time.monotonic()
+        if fetch.after is HEAD:
+            line.full_seconds = now - fetch.asked_at
+        if fetch.after is not HEAD or not line.busy:
+            line.rests_until = now + FULL_REST * (now - fetch.asked_at)
 
     def remove(self, ids: set[str]) -> None:
         """Take rows out that are no longer to be begun here."""

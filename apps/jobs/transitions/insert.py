@@ -42,11 +42,13 @@ SELECT v.id, v.type, v.queue, v.priority, CASE WHEN v.due > clock_timestamp() TH
   v.payload_version, v.request_id, v.cron_id, v.scheduled_for{values}
 FROM (
   SELECT u.*, coalesce(u.run_at, clock_timestamp() + u.delay * interval '1 s') AS due
-  FROM ({rows}) u ORDER BY u.number OFFSET 0) v
+  FROM ({rows}) u ORDER BY u.number OFFSET 0) v{order}
 ON CONFLICT DO NOTHING
 RETURNING id, CASE WHEN status = 'scheduled' THEN extract(epoch FROM run_at - clock_timestamp())::float8 END AS seconds"""
 
-_INSERT_ANY = _INSERT.format(more=", lock_key, behind", values=", v.lock_key, v.lock_key IS NOT NULL", rows="""
+# In the order of their keys: two bulks that have them in different orders would wait for each other.
+_INSERT_ANY = _INSERT.format(more=", lock_key, behind", values=", v.lock_key, v.lock_key IS NOT NULL", order="""
+ORDER BY v.unique_key NULLS FIRST, v.number""", rows="""
   SELECT id, type, queue, priority, max_attempts, timeout_seconds, payload, payload_version, delay, run_at, unique_key,
     ARRAY(SELECT jsonb_array_elements_text(a.tags)) AS tags, request_id, cron_id, scheduled_for, lock_key, number
   FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(queues)s::text[], %(priorities)s::smallint[],
@@ -59,7 +61,7 @@ _INSERT_ANY = _INSERT.format(more=", lock_key, behind", values=", v.lock_key, v.
 
 # Ids and payloads come as two texts: to build and to read arrays of thousands of values costs more than the rows.
 _INSERT_ALIKE = f"""
-WITH new AS ({_INSERT.format(more='', values='', rows='''
+WITH new AS ({_INSERT.format(more='', values='', order='', rows='''
   SELECT a.id, %(type)s::text AS type, %(queue)s::text AS queue, %(priority)s::smallint AS priority,
     %(max_attempts)s::int AS max_attempts, %(timeout)s::float8 AS timeout_seconds, a.payload,
     %(version)s::smallint AS payload_version, %(delay)s::float8 AS delay, %(run_at)s::timestamptz AS run_at,

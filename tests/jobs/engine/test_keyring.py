@@ -278,12 +278,28 @@ def test_the_lock_of_a_workers_earlier_start_is_given_back_whenever_its_answer_c
         book.ledger.started = SimpleNamespace(id=start, name="w@host")
         own.start()
     earlier, present = (SimpleNamespace(token=token) for token in (100, 200))
-    for wanted, lease in zip(reversed(locker.wanted), (present, earlier), strict=True):
-        own.heard(Granted(wanted, lease))
+    unwanted = [own.heard(Granted(wanted, lease)) for wanted, lease in zip(reversed(locker.wanted), (present, earlier), strict=True)]
     own.heard(Untold(locker.wanted[0], "a question of the earlier start", away=True))
 
-    assert (200, [(earlier, None)]) == (book.ledger.guard_token, locker.released)
+    assert (200, [None, earlier]) == (book.ledger.guard_token, unwanted)
     assert present is own.take_away()
+
+
+def test_an_unwanted_lock_is_given_back_and_waited_for_once():
+    book = Bookkeeper(Config(guard="worker"))
+    book.keys.locker = book.keys._own.locker = Asked()
+    book.ledger.started = SimpleNamespace(id="1", name="w@host")
+    book.keys._own.start()
+    book.ledger.started = SimpleNamespace(id="2", name="w@host")
+    lease = SimpleNamespace(token=1)
+    pending = []
+    for said in (Granted(book.keys.locker.wanted[0], lease), Released(None)):
+        book.keys.locker.news.append(said)
+        book.keys.take()
+        pending.append(book.keys.pending())
+
+    assert [(lease, None)] == book.keys.locker.released
+    assert [True, False] == pending
 
 
 def test_the_workers_own_lock_that_comes_while_it_stops_is_given_back():
@@ -293,6 +309,6 @@ def test_the_workers_own_lock_that_comes_while_it_stops_is_given_back():
     own.start()
     book.draining = True
     lease = SimpleNamespace(token=1)
-    own.heard(Granted(locker.wanted[0], lease))
 
-    assert (None, [(lease, None)]) == (book.ledger.guard_token, locker.released)
+    assert lease is own.heard(Granted(locker.wanted[0], lease))
+    assert None is book.ledger.guard_token

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from django.db import connection
+from psycopg import errors
 
 from apps.jobs import services as jobs
 from apps.jobs.conf import Config
@@ -347,6 +348,51 @@ def test_a_look_through_dead_rows_that_takes_too_long_keeps_no_ending_and_no_hea
     assert Status.COMPLETED == factories.row(claims[0].id).status
     assert seen < Worker.objects.get(id=ledger.started.id).seen_at
     assert [[wanted]] == [answer.too_slow for answer in ledger.answers]
+
+
+def test_looks_that_are_too_slow_together_keep_no_ending_back_either(ledger, monkeypatch):
+    """The server ends the transaction by its age then, and the connection with it."""
+    claims = claimed(ledger)
+    wanted, roll, fetch = look(), presence.roll, ledgers.fetch.fetch
+    monkeypatch.setattr(ledgers, "TRANSACTION_SECONDS", 1.0)
+    ledger._drop_connection()
+
+    def slow(statement):
+        def slowed(execute, **options):
+            execute("SELECT pg_sleep(0.7)", {})
+            return statement(execute, **options)
+        return slowed
+
+    monkeypatch.setattr(presence, "roll", slow(roll))
+    monkeypatch.setattr(ledgers.fetch, "fetch", slow(fetch))
+    ledger.start(ledger.started, lambda: None)
+    until(ledger.board.trusted, timeout=30)
+    ledger.ask(wanted)
+    ledger._roll_at = 0.0
+    ledger.settle(completed(claims[0]))
+    until(lambda: factories.row(claims[0].id).status == Status.COMPLETED, timeout=30, message="the ending waited for the looks")
+
+
+def test_a_batch_of_which_nothing_is_left_is_not_sent_again(ledger, monkeypatch):
+    real, failed, gathered = ledgers.fetch.fetch, [], []
+
+    def too_slow_once(execute, **options):
+        if not failed:
+            failed.append(True)
+            raise errors.QueryCanceled
+        return real(execute, **options)
+
+    monkeypatch.setattr(ledgers.fetch, "fetch", too_slow_once)
+    gather = ledger._gathered
+    monkeypatch.setattr(ledger, "_gathered", lambda: gathered.append(True) or gather())
+    ledger.start(ledger.started, lambda: None)
+    until(ledger.board.trusted, timeout=30)
+    ledger.ask(look())
+    until(lambda: failed and ledger.answers and any(answer.too_slow for answer in ledger.answers), timeout=30)
+    ledger.ask(look())
+    until(lambda: any(answer.fetched for answer in ledger.answers), timeout=30)
+
+    assert len(gathered) < 50   # each turn that had nothing to wait for would be one
 
 
 def test_who_stands_still_in_the_middle_of_a_commit_keeps_no_row_and_is_declared_dead(ledger, monkeypatch):

@@ -71,6 +71,29 @@ def test_one_fetch_at_a_time(stock):
     assert None is ask(stock)
 
 
+def test_a_line_that_has_more_goes_on_behind_its_position_while_a_look_from_its_head_takes_too_long(stock, clock):
+    line = stock.lines["q"]
+    line.busy, line.rung, line.position = True, False, rows(1)[0].position
+    heads = 0
+    until = clock.value + 600
+    while clock.value < until:
+        asked = ask(stock)
+        if asked is None:
+            clock.value += 0.05
+        elif asked.after is HEAD:
+            heads += 1
+            clock.value += 5
+            stock.cancelled(asked)
+        else:
+            clock.value += 0.5
+            stock.answered(asked, rows(asked.limit))
+            stock.rows.clear()
+            behind = asked
+
+    assert HEAD is not behind.after
+    assert 0 < heads <= 600 / (FULL_REST * 5)
+
+
 def test_a_line_whose_fetch_took_too_long_rests_for_some_times_as_long_and_others_do_not(stock, clock):
     first = ask(stock)
     clock.value += 5

@@ -120,3 +120,18 @@ def test_a_row_is_in_one_hot_index_at_most_and_a_finished_one_in_none():
                 f"SELECT {', '.join(f'({conditions[name]})::int' for name in hot)} FROM job WHERE id = %s", [job_id])
             inside = sum(cursor.fetchone())
             assert (0 if status in {"completed", "cancelled", "dead_letter"} else 1) == inside
+
+
+def test_rows_go_in_by_their_keys_whatever_their_order():
+    """Two that insert the same keys in different orders would wait for each other, and one of them would fail."""
+    keys = ["c", None, "a", "b", None]
+    rows = [new_job(unique_key=key) for key in keys]
+    insert.insert(on_django(), rows, tags=["[]"] * 5).get()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT unique_key FROM job ORDER BY ctid")
+        went_in = [key for key, in cursor.fetchall()]
+    places = Job.objects.order_by("priority", "run_at", "id").values_list("unique_key", flat=True)
+
+    assert [None, None, "a", "b", "c"] == went_in
+    assert keys == list(places)
