@@ -325,6 +325,8 @@ class Bookkeeper:
             self.pool.maintain_pool()   # Celery looks once when a child's pipe closes, and then again only after 5 s
         for request in self.running():
             request.sweep()
+            if not self.threads:
+                request.enforce_beginning()
             if self.threads or len(request.attempts) > 1:   # elsewhere Celery does it
                 request.enforce_deadline()
         self._enforce_cancellations()

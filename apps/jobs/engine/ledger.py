@@ -36,6 +36,8 @@ GATHER_SECONDS = 0.003
 ROLL_SECONDS = 1.0          # a cancellation is heard within this time
 ROLL_REST = 2               # times as long as such a look took: it reads what died, while a transaction holds back vacuum
 QUEUES_SECONDS = 5.0        # a new queue's row is seen within this time
+STANDS_SECONDS = 60.0       # without taking an answer, and the loop is no longer alive: neither is the worker
+STANDS_PAUSE_SECONDS = 1.0
 HELD_AGAIN_SECONDS = 0.1    # an ending whose row somebody holds is tried again
 # A queue's table has no statistics that stay true for long, and each statement here is a look into an index.
 PLANNER = "-c enable_seqscan=off -c enable_bitmapscan=off"
@@ -62,6 +64,7 @@ class Ledger:
         self._has_row = False                           # this life, in the database
         self._beat_at = self._roll_at = self._queues_at = 0.0
         self._announce_stop = False
+        self._oldest_at = 0.0                           # when the oldest of the answers was given
         self._connection: psycopg.Connection[Any] | None = None
         self.busy = self.closing = False
         self.thread: Thread | None = None
@@ -110,6 +113,7 @@ class Ledger:
     # The database thread.
 
     def _run(self) -> None:
+        longest = min(1.0, self.config.lease_seconds / 8)
         pause, again = 0.05, None
         while True:
             if again is None:
@@ -122,15 +126,14 @@ class Ledger:
                     answer = self._commit(batch)
                 except Exception as exc:  # noqa: BLE001  a thread that ends would leave a worker that only seems to live
                     again = self._after(exc, batch, seconds=clock.elapsed() - since) or None   # it may have nothing left
-                    if self.closing and self._connection is None and pause > 1:
+                    if self.closing and self._connection is None and pause >= longest:
                         return   # stopping, and the database is away: the lease ends what we could not
                     time.sleep(pause)
-                    pause = min(2 * pause, 1.0, self.config.lease_seconds / 8)
+                    pause = min(2 * pause, longest)
                     continue
                 pause, again = 0.05, None
                 metrics.committed()
-                self.answers.append(answer)
-                self.tell()
+                self._say(answer)
             self.busy = False
             if self.closing and not (self.endings or self._later or self.keys):
                 self._end()
@@ -139,7 +142,7 @@ class Ledger:
     def _wait(self) -> None:
         """Wait for work or for what is due. Under load gather a little more; when idle act at once."""
         if not (self.endings or self.fetches or self.notes or self.keys or self._announce_stop or self.closing):
-            due = min([self._beat_at if self.board.trusted() else 0.0, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
+            due = min([self._beat_at if self.board.trusted() or self._stands() else 0.0, self._roll_at, self._queues_at, *(at for at, _ in self._later)])
             try:
                 self._kick.get(timeout=max(0.0, due - time.monotonic()))
             except Empty:
@@ -159,6 +162,9 @@ class Ledger:
         announce, self._announce_stop = self._announce_stop, False
         # Also once the lease is not believed any more: this clock stands still in a suspended machine, and that one does not.
         beat, queues = now >= self._beat_at or not self.board.trusted(), now >= self._queues_at
+        if beat and self._stands():   # others shall have what it holds; once it moves again it is told
+            log.error("worker.stands", seconds=round(now - self._oldest_at, 1), then="its lease is not renewed")
+            beat, self._beat_at = False, now + STANDS_PAUSE_SECONDS
         roll = now >= self._roll_at and (beat or bool(self._mine))   # with a heartbeat also where nothing is known to be held
         if beat:
             self._beat_at = now + self.config.heartbeat_seconds
@@ -172,6 +178,16 @@ class Ledger:
         while self.keys:
             batch.keys.add(self.keys.popleft())
         return batch
+
+    def _say(self, answer: Answer) -> None:
+        if not self.answers:
+            self._oldest_at = time.monotonic()
+        self.answers.append(answer)
+        self.tell()
+
+    def _stands(self) -> bool:
+        """Return whether the loop thread takes no answers: nothing is begun, settled or told there."""
+        return bool(self.answers) and time.monotonic() - self._oldest_at > STANDS_SECONDS
 
     def _commit(self, batch: Batch) -> Answer:
         connection = self._connected()
@@ -304,8 +320,7 @@ class Ledger:
         else:
             self._drop_connection()
             if seconds > TRANSACTION_SECONDS / 2 and batch.fetches:   # the server may have ended the transaction by its age
-                self.answers.append(Answer(fetched=[(each, []) for each in batch.fetches]))
-                self.tell()
+                self._say(Answer(fetched=[(each, []) for each in batch.fetches]))
                 batch.fetches = []
             batch.beat = batch.roll = True   # it may have been done, and then we hold what we do not know
         return batch
@@ -313,8 +328,7 @@ class Ledger:
     def _lighten(self, batch: Batch) -> None:
         """Leave out what reads through dead rows and so took too long: no ending and no heartbeat waits for it."""
         if batch.fetches:
-            self.answers.append(Answer(too_slow=batch.fetches))
-            self.tell()
+            self._say(Answer(too_slow=batch.fetches))
             batch.fetches = []
         else:
             batch.roll = False
@@ -322,7 +336,7 @@ class Ledger:
     def _unsettled(self, ending: Ending) -> Ending | None:
         """Settle an ending alone; what is left to send: as failed the one that is refused, so that nobody else waits."""
         try:
-            self.answers.append(self._commit(Batch([ending], [], beat=False, roll=False, queues=False)))
+            self._say(self._commit(Batch([ending], [], beat=False, roll=False, queues=False)))
         except Exception as exc:  # noqa: BLE001  as above
             self._drop_connection()   # as above
             if not _about_a_value(exc):
@@ -331,7 +345,6 @@ class Ledger:
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
             error = error_text("UnstorableResult", f"PostgreSQL refused the result or the error text: {type(exc).__name__}")
             return ending._replace(outcome=AttemptOutcome.FAILED, result=None, error=error, delay_seconds=None)
-        self.tell()
         return None
 
     def _drop_connection(self) -> None:

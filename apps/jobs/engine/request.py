@@ -1,10 +1,13 @@
 """A Celery request that carries claimed jobs: one as a task of its own type, or several short ones together."""
 
+import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import structlog
 from billiard.exceptions import TimeLimitExceeded
 from celery.exceptions import TaskRevokedError
 from celery.worker import state
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+UNBEGUN_TICKS = 20   # of half a second: a child takes what it is given at once, unless it stands. Not by a clock: we may have stood
 SLOW_SECONDS = 0.4   # a hand-over of several that takes longer than this lets go what it has not begun
+
+
+log = structlog.get_logger(__name__)
 
 
 class Message:
@@ -62,6 +69,7 @@ class JobRequest(Base):
     handle: Any = None           # the pool's result object
     since = 0.0                  # when it was handed to the pool, on the monotonic clock
     gone = False                 # nothing of it runs any more
+    unbegun = 0                  # ticks at which a child had been given it and had not taken it
 
     def __init__(self, message: Message, **options: Any) -> None:
         super().__init__(message, **options)
@@ -181,6 +189,19 @@ class JobRequest(Base):
         if not soft and not self.over:
             self.attempts[0].time_out()
         super().on_timeout(soft, timeout)
+
+    def enforce_beginning(self) -> None:
+        """End a child that was given this and takes nothing: no time limit counts before it does, and Celery finds another."""
+        handle = self.handle
+        if self.begun or handle is None or handle._write_to is None:  # noqa: SLF001  contract test
+            self.unbegun = 0
+            return
+        self.unbegun += 1
+        if self.unbegun > UNBEGUN_TICKS:
+            log.warning("worker.child_takes_nothing", pid=handle._write_to.pid, jobs=len(self.attempts))  # noqa: SLF001  as above
+            self.unbegun = 0
+            with suppress(ProcessLookupError):
+                os.kill(handle._write_to.pid, signal.SIGKILL)  # noqa: SLF001  as above
 
     def enforce_deadline(self) -> None:
         """End what runs beyond its timeout, where Celery does not: in threads."""

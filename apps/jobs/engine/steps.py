@@ -47,8 +47,8 @@ class BookStep(bootsteps.StartStopStep):
 
     def start(self, c: Any) -> None:
         book: Bookkeeper = c.app.latchwork
-        orphans = stop.dropped(book) if book.ledger.thread is not None else []
         book.pool, book.hub, book.consumer = c.pool, c.hub, c
+        orphans = stop.dropped(book) if book.ledger.thread is not None else []
         book.threads = bool(c.pool.body_can_be_buffer)
         for queue in c.app.amqp.queues.consume_from:
             book.stock.serve(queue)
@@ -91,8 +91,14 @@ class BookStep(bootsteps.StartStopStep):
             stop.close(c.app.latchwork)
 
     def shutdown(self, c: Any) -> None:          # also when SIGTERM came while the broker was away: no stop() then
-        if not c.app.latchwork.ledger.closing:
-            stop.close(c.app.latchwork)
+        book: Bookkeeper = c.app.latchwork
+        if book.ledger.closing:
+            return
+        if book.ledger.thread is not None and state.should_terminate is None:
+            c.pool.register_with_event_loop(c.hub)   # Celery's loop has let go of it with the broker
+            stop.warm(book, c.hub)
+        else:
+            stop.close(book)
 
 
 class EventsStep(bootsteps.StartStopStep):
@@ -105,9 +111,11 @@ class EventsStep(bootsteps.StartStopStep):
             c.event_dispatcher.on_send_buffered, c.event_dispatcher.buffer_limit = None, EVENTS_BUFFER
             self.timer = c.hub.call_repeatedly(EVENTS_SECONDS, c.event_dispatcher.flush)
 
-    def stop(self, c: Any) -> None:  # noqa: ARG002  Celery's signature
+    def stop(self, c: Any) -> None:
         if hasattr(self, "timer"):
             self.timer.cancel()
+        if c.event_dispatcher and c.blueprint.state == bootsteps.RUN:   # a reconnect: it would keep what nobody hears
+            c.event_dispatcher.enabled = False
 
 
 def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
@@ -124,6 +132,7 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     doorbell.install()
     signals.worker_before_create_process.connect(keep_shared)
     signals.worker_process_init.connect(count_no_locks)
+    app.conf.worker_consumer = "apps.jobs.engine.away:Consumer"
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.

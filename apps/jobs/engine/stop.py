@@ -23,15 +23,18 @@ def dropped(book: Bookkeeper) -> list[JobRequest]:
     looks for it, so that its result is not lost.
     """
     found = []
-    for request in book.running():
+    for request in tuple(book.flying):
         handle = request.handle
         if book.threads:
-            if handle is None or (book.draining and handle.f.cancel()):
-                found.append(request)
-        elif handle is None or not (handle._accepted or handle._write_to or handle.ready()):  # noqa: SLF001  contract test
+            is_dropped = handle is None or (book.draining and handle.f.cancel())
+        else:
+            is_dropped = handle is None or not (handle._accepted or handle._write_to or handle.ready())  # noqa: SLF001  contract test
+            if not is_dropped and not handle.ready():
+                book.pool._pool._cache.setdefault(handle._job, handle)  # noqa: SLF001  as above
+        if is_dropped and request.over:
+            request.returned()   # settled while it waited: only its slot is left
+        elif is_dropped:
             found.append(request)
-        elif not handle.ready():
-            book.pool._pool._cache.setdefault(handle._job, handle)  # noqa: SLF001  contract test
     return found
 
 
@@ -64,15 +67,21 @@ def _turn(book: Bookkeeper, hub: Any, *, until: float) -> None:
     reap = (lambda: None) if book.threads else book.pool._pool._join_exited_workers  # noqa: SLF001  contract test
     wake = hub.call_repeatedly(TURN_SECONDS, reap)
     while (book.holdings or book.unsettled()) and time.monotonic() < until:
-        try:
-            next(loop)
-        except StopIteration:
-            loop = hub.create_loop()
-        except Exception as exc:  # noqa: BLE001  a lost broker must not keep the rows
-            log.warning("stop.loop", error=f"{type(exc).__name__}: {exc}")
-            loop = hub.create_loop()
+        loop = turn(hub, loop)
         book.take_answers()
     wake.cancel()
+
+
+def turn(hub: Any, loop: Any) -> Any:
+    """Turn a loop of Celery's once, outside of Celery's own; the loop to turn next."""
+    try:
+        next(loop)
+    except StopIteration:
+        return hub.create_loop()
+    except Exception as exc:  # noqa: BLE001  a lost broker must not keep the rows
+        log.warning("worker.loop", error=f"{type(exc).__name__}: {exc}")
+        return hub.create_loop()
+    return loop
 
 
 def close(book: Bookkeeper) -> None:

@@ -8,6 +8,8 @@ from django.db import connections
 KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 TRANSACTION_SECONDS = 8.0   # of the engine's and the dispatcher's, which last milliseconds
 TRANSACTION_TIMEOUT_SINCE = 170000
+# Where a database answers before its disk does, a crash would forget claims, and the same fence be given twice.
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _DJANGOS = ("context", "cursor_factory", "prepare_threshold", "server_side_binding", "pool", "assume_role", "isolation_level")
 
 
@@ -37,6 +39,7 @@ def connect(
     }
     connection = psycopg.connect(**params, autocommit=True)
     connection.prepare_threshold = 1
+    connection.execute(_DURABLE)
     if transaction_timeout_seconds is not None and connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
         connection.execute("SELECT set_config('transaction_timeout', %s, false)", [f"{transaction_timeout_seconds * 1000:.0f}ms"])
     return connection

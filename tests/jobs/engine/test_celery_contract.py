@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -19,8 +20,8 @@ from celery.app import trace
 from celery.concurrency import asynpool, prefork
 from celery.concurrency import thread as threads
 from celery.fixups.django import DjangoWorkerFixup
+from celery.worker import WorkController, loops, state, strategy
 from celery.worker import request as worker_request
-from celery.worker import state, strategy
 from celery.worker.consumer import Consumer
 from django.db import connection
 from kombu import Queue
@@ -28,6 +29,7 @@ from kombu.asynchronous import Hub
 from kombu.message import Message as KombuMessage
 
 from apps.jobs.engine import poolside
+from apps.jobs.engine import strategy as ours_of_it
 from apps.jobs.engine.request import JobRequest, Message
 from apps.jobs.publishing import publisher
 from config.celery import app as ours
@@ -127,6 +129,42 @@ def test_a_revoked_id_is_asked_for_before_the_hand_over(app, task, consumer, mon
     strategy.default(task, app, consumer)(message, None, message.done, message.done, [])
 
     assert [] == consumer.handled
+
+
+@pytest.fixture
+def limited(consumer):
+    """What a consumer, whose every task has a rate limit, put into its buckets."""
+    put = []
+    consumer.disable_rate_limits = False
+    consumer.task_buckets = defaultdict(lambda: "a bucket")
+    consumer._limit_task = lambda request, bucket, tokens: put.append((request.id, bucket, tokens))
+    return put
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_whether_rates_are_limited_is_read_once_when_the_handler_is_made(app, task, consumer, limited, disabled):
+    message, told = Message(rows(1)), []
+    consumer.disable_rate_limits = disabled
+    handler = strategy.default(task, app, consumer)
+    consumer.disable_rate_limits = not disabled
+    handler(message, None, message.done, message.done, [told.append])
+
+    kept = [] if disabled else [(message.claims[0].id, "a bucket", 1)]
+    assert (kept, int(disabled), int(disabled)) == (limited, len(told), len(consumer.handled))
+
+
+@pytest.mark.parametrize(("made", "count"), [(ours_of_it.job_strategy, 1), (ours_of_it.together_strategy, 3)])
+def test_a_hand_over_of_jobs_waits_in_no_bucket_and_the_bookkeeper_is_told(task, consumer, limited, made, count):
+    app = consumer.app
+    app.latchwork = SimpleNamespace(handlers={})
+    message, told = Message(rows(count)), []
+    made(task, app, consumer)
+    app.latchwork.handlers["t.t"](message, None, message.done, message.done, [told.append])
+
+    assert [] == limited
+    assert [[claim.id for claim in message.claims]] == [[attempt.claim.id for attempt in request.attempts] for request in told]
+    assert told == consumer.handled
+    assert not consumer.disable_rate_limits   # of ordinary tasks, whose handlers are made by the same consumer
 
 
 def test_a_request_has_what_ours_adds_to(app, task):
@@ -285,6 +323,30 @@ def test_billiards_logger_is_cut_off_from_the_root_and_has_the_handler_that_we_g
 
 
 # The consumer and its loop.
+
+
+def test_a_loop_beside_celerys_knows_the_pool_the_timers_and_what_other_threads_ask_for():
+    """A worker works on in one while its broker is away."""
+    celerys = Hub()
+    before = loops._timer_entries(celerys.timer)
+    beside, called = Hub(timer=celerys.timer), []
+    beside.call_repeatedly(3600, called.append, "timer")
+    added = loops._timer_entries(celerys.timer) - before
+    celerys.call_soon(called.append, "asked")
+    [item() for item in celerys._pop_ready()]
+    loops._cancel_timer_entries(celerys.timer, added)
+
+    assert (1, ["asked"], set()) == (len(added), called, {entry for entry in added if not entry.canceled})
+    assert hasattr(celerys, "_waker")
+    assert callable(celerys._on_wakeup)
+    assert "consolidate_callback" in asynpool.AsynPool._create_write_handlers.__code__.co_names
+    assert "on_poll_start" in asynpool.AsynPool.register_with_event_loop.__code__.co_names
+
+
+def test_a_worker_makes_its_consumer_by_a_setting_and_reaches_its_broker_through_a_method_of_it():
+    assert "worker_consumer" in WorkController.setup_defaults.__code__.co_consts
+    assert ["self", "conn"] == list(inspect.signature(Consumer.ensure_connected).parameters)
+    assert "ensure_connected" in Consumer.connection_for_read.__code__.co_names
 
 
 def test_a_hub_is_woken_by_another_thread():

@@ -432,6 +432,19 @@ def test_after_a_suspend_the_lease_is_asked_for_at_once(ledger, monkeypatch):
     assert (False, True) == (before, ledger._gathered().beat)
 
 
+def test_a_worker_whose_loop_takes_no_answer_for_long_renews_no_lease_until_it_does(ledger, monkeypatch):
+    ledger.start(ledger.started, lambda: None)
+    until(ledger.board.trusted, timeout=30)
+    until(lambda: ledger.answers, timeout=30)
+    monkeypatch.setattr(ledgers, "STANDS_SECONDS", 0.0)
+    ledger._beat_at = 0.0
+    standing = ledger._gathered().beat
+    ledger.answers.clear()
+    ledger._beat_at = 0.0
+
+    assert (False, True) == (standing, ledger._gathered().beat)
+
+
 def test_a_worker_that_knows_of_nothing_asks_with_each_heartbeat_what_it_holds(ledger):
     turn(ledger)
     ledger._beat_at = ledger._roll_at = 0.0

@@ -57,6 +57,18 @@ def test_a_lost_process_is_noticed_long_before_the_lease_ends(workers, enqueue, 
     assert (Status.COMPLETED, 1) == (row.status, row.rescues)
 
 
+def test_a_child_that_stands_before_it_takes_its_job_is_replaced_and_costs_nobody_anything(workers, enqueue):
+    """No time limit counts before a child has taken what it was given."""
+    worker = workers.start(slots=1)
+    ended(enqueue(worker))
+    (child,) = worker.children()
+    os.kill(child, signal.SIGSTOP)
+    (row,) = ended(enqueue(worker, value="ran"))
+
+    assert (Status.COMPLETED, "ran", 1, 0) == (row.status, row.result, row.attempt, row.rescues)
+    assert child not in worker.children()
+
+
 def test_a_handler_past_its_timeout_loses_its_process_and_an_attempt(prefork, enqueue, desk):
     bad = enqueue(prefork, "wait", desk=desk, timeout=timedelta(seconds=1), max_attempts=2)
     good = [enqueue(prefork) for _ in range(10)]

@@ -113,3 +113,14 @@ def test_a_request_is_written_at_once_to_children_that_are_idle():
     turns.write(hub, pool)
 
     assert [[3]] == written
+
+
+def test_whoever_removes_its_callback_from_the_loop_finds_it_under_the_gate():
+    """As kombu does with a lost connection's: it would be called for ever, and one more after each reconnect."""
+    hub, pool, _ = loop(turns.BROKER, turns.PIPES)
+    callbacks = set(hub.on_tick)
+    turns.gate(hub, pool, full=lambda: False)
+    for callback in callbacks:
+        hub.on_tick.remove(callback)
+
+    assert set() == hub.on_tick

@@ -10,6 +10,7 @@ from apps.jobs.scheduling import chores
 from apps.jobs.scheduling.chores import Chore
 from core import audit
 from core.audit.models import AuditLink
+from tests.support.factories import own_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
@@ -65,3 +66,15 @@ def test_a_chore_that_fails_keeps_its_turn_and_holds_up_no_other():
     assert ["good"] == chores.run(by="one", chores=both)
     assert [1] == done
     assert Duty.objects.get(name="bad").done_at < Duty.objects.get(name="good").done_at - timedelta(minutes=59)
+
+
+def test_a_turn_in_which_somebody_stands_still_holds_up_no_dispatcher():
+    chores.run(by="frozen")
+    an_hour_passes()
+    with own_connection("frozen") as frozen, frozen.transaction():
+        frozen.execute("UPDATE job_duty SET done_at = clock_timestamp(), by = 'frozen'")
+        done = chores.run(by="other")   # without a bound: for as long as the other stands
+    an_hour_passes()
+
+    assert [] == done
+    assert ["system.prune", "audit.seal"] == chores.run(by="other")

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import Sum
 
 from apps.jobs.models import Tally
+from apps.jobs.transitions import connection as connecting
 from apps.jobs.transitions.statement import TALLY, on_django, thread_tally
 from tests.support.factories import own_connection
 
@@ -72,3 +73,12 @@ def test_two_names_do_not_wait_for_each_other_and_one_name_would():
                 count(second.execute, name)
 
     assert 2 == Tally.objects.count()
+
+
+@pytest.mark.django_db
+def test_a_claim_is_on_the_disk_before_it_is_answered_also_where_the_database_would_not_wait():
+    """After a crash the sequence of the fences would begin anew before what was given out."""
+    with connecting.connect("claims", planner="-c synchronous_commit=off") as careless, connecting.connect("claims") as plain:
+        shown = [each.execute("SHOW synchronous_commit").fetchone() for each in (careless, plain)]
+
+    assert [("on",), ("on",)] == shown
