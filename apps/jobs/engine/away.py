@@ -18,7 +18,7 @@ from celery.worker import consumer, loops, state
 from kombu.asynchronous import Hub
 from kombu.exceptions import OperationalError
 
-from apps.jobs.engine import stop
+from apps.jobs.engine import stop, turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)     # between two tries, in seconds; the last for as long as it takes
@@ -104,7 +104,7 @@ class Absence:
         if now >= self._tick_at:
             self._tick_at = now + TICK_SECONDS
             self.book.tick()
-        self._loop = stop.turn(self._hub, self._loop)
+        self._loop = turns.turn(self._hub, self._loop)
         for called in self.consumer.hub._pop_ready():  # noqa: SLF001  by other threads, who know of one loop; contract test
             called()
         self.book.take_answers()
@@ -133,6 +133,7 @@ class Absence:
         if self._hub is None:
             return
         loops._cancel_timer_entries(self.consumer.hub.timer, self._entries)  # noqa: SLF001  contract test
+        self.consumer.hub.consolidate_callback = None
         self._hub.close()
         if self.consumer.pool.flush:
             self.consumer.pool.flush()

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from apps.jobs import publishing
+from apps.jobs.engine import turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.request import JobRequest
 from apps.jobs.lifecycle import AttemptOutcome
@@ -67,21 +68,9 @@ def _turn(book: Bookkeeper, hub: Any, *, until: float) -> None:
     reap = (lambda: None) if book.threads else book.pool._pool._join_exited_workers  # noqa: SLF001  contract test
     wake = hub.call_repeatedly(TURN_SECONDS, reap)
     while (book.holdings or book.unsettled()) and time.monotonic() < until:
-        loop = turn(hub, loop)
+        loop = turns.turn(hub, loop)
         book.take_answers()
     wake.cancel()
-
-
-def turn(hub: Any, loop: Any) -> Any:
-    """Turn a loop of Celery's once, outside of Celery's own; the loop to turn next."""
-    try:
-        next(loop)
-    except StopIteration:
-        return hub.create_loop()
-    except Exception as exc:  # noqa: BLE001  a lost broker must not keep the rows
-        log.warning("worker.loop", error=f"{type(exc).__name__}: {exc}")
-        return hub.create_loop()
-    return loop
 
 
 def close(book: Bookkeeper) -> None:

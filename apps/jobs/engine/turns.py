@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 BROKER = ("kombu.transport.redis", "Transport.register_with_event_loop.<locals>.on_poll_start")
 PIPES = ("celery.concurrency.asynpool", "AsynPool._create_write_handlers.<locals>.on_poll_start")
 BROKER_SECONDS = 0.02
+
+log = structlog.get_logger(__name__)
 
 
 class Gate:
@@ -61,6 +65,18 @@ def gate(hub: Any, pool: Any, *, full: Callable[[], bool]) -> None:
         hub.on_tick.add(Gate(callback, needed))
 
 
+def turn(hub: Any, loop: Any) -> Any:
+    """Turn a loop once where Celery itself does not; return the loop to turn next."""
+    try:
+        next(loop)
+    except StopIteration:
+        return hub.create_loop()
+    except Exception as exc:  # noqa: BLE001  a lost broker must not keep the rows
+        log.warning("worker.loop", error=f"{type(exc).__name__}: {exc}")
+        return hub.create_loop()
+    return loop
+
+
 def _pipes_need(hub: Any, pool: Any) -> bool:
     """Whether a request waits to be written, or a pipe is still watched for room."""
     return bool(pool.outbound_buffer or hub.consolidate)
@@ -71,5 +87,5 @@ def write(hub: Any, pool: Any) -> None:
     pool = pool._pool  # noqa: SLF001  contract test
     if pool.outbound_buffer:
         idle = pool._all_inqueues - pool._busy_workers - pool._active_writes  # noqa: SLF001  as above
-        if idle:
+        if idle and hub.consolidate_callback is not None:   # None: between two loops, the next of which writes it
             hub.consolidate_callback(list(idle))
