@@ -1,5 +1,6 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -67,6 +68,20 @@ def test_the_cookie_of_a_session_is_seen_by_no_script_and_sent_by_no_other_site(
 
     cookies = {name: (bool(cookie["httponly"]), cookie["samesite"]) for name, cookie in client.cookies.items()}
     assert {"sessionid": (True, "Lax"), "csrftoken": (False, "Lax")} == cookies   # whose scripts of ours send it in a header
+
+
+@pytest.mark.parametrize("wanted", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", ""])
+def test_a_log_in_never_leads_off_the_site_but_to_the_index(ann, wanted):
+    client = Client()
+    response = client.post(f"/admin/login/?{urlencode({'next': wanted})}", {"username": "ann", "password": PASSWORD}, follow=True)
+
+    assert ([("/admin/", 302)], 200) == (response.redirect_chain, response.status_code)
+
+
+def test_a_log_in_leads_to_where_it_was_asked_for(ann):
+    response = Client().post("/admin/login/?next=/mails", {"username": "ann", "password": PASSWORD})
+
+    assert (302, "/mails") == (response.status_code, response["Location"])
 
 
 def test_a_log_in_is_audited_and_a_wrong_one_is_not(ann):

@@ -110,6 +110,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "admin:index"   # after a `next` that leads elsewhere: whom the form lets in may see it
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
