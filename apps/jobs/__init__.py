@@ -3,6 +3,7 @@
 from apps.jobs.outcomes import JSON, Cancel, Discard, Outcome, Retry, Snooze
 from apps.jobs.registry import Context, job_type
 from apps.jobs.retry import Exponential, Fixed, NoRetry
+from core.api.roles import Role
 
 __all__ = [
     "JSON",
@@ -14,6 +15,7 @@ __all__ = [
     "NoRetry",
     "Outcome",
     "Retry",
+    "Role",
     "Snooze",
     "job_type",
 ]

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -45,6 +47,17 @@ def checked(payload, *, model=registry.Anything):
 def test_a_name_that_is_no_name_is_refused(name):
     with pytest.raises(ValueError, match="no name for a job type"):
         job_type(name)
+
+
+def test_what_a_module_of_types_needs_is_imported_before_django_is_set_up():
+    module = (
+        "import sys; from apps.jobs import Role, job_type; "
+        "job_type('test.closed', enqueue_role=Role.ADMIN, act_role=Role.OPERATOR)(print); "
+        "from apps.jobs import registry; print(registry.get('test.closed').enqueue_role, 'apps.jobs.models' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", module], capture_output=True, check=True, text=True).stdout
+
+    assert "admin False\n" == said
 
 
 @pytest.mark.parametrize("queue", ["", "two words", "-dash", "a" * 101, "new\nline", "q\x06\x163"])
