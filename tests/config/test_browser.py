@@ -52,3 +52,21 @@ def test_the_reference_of_the_api_shows_each_route_and_can_be_tried(browser):
     assert {"/api/v1/jobs", "/api/v1/stats", "/api/v1/audit"} <= shown
     assert "401" in stats.locator(".live-responses-table tbody .response-col_status").first.inner_text()
     assert (browser.stopped(), browser.errors) == ([], [])
+
+
+def test_on_a_phone_no_operation_of_the_reference_is_wider_than_the_page(browser):
+    browser.page.set_viewport_size({"width": 390, "height": 844})
+    browser.open("/api/v1/docs")
+    browser.page.wait_for_selector(".opblock")
+    operations = browser.page.locator(".opblock")
+
+    widths = {}
+    for number in range(operations.count()):
+        operation = operations.nth(number)
+        operation.locator(".opblock-summary-control").click()
+        operation.locator(".responses-table").first.wait_for()
+        widths[operation.get_attribute("id")] = browser.page.evaluate("document.documentElement.scrollWidth")
+        operation.locator(".opblock-summary-control").click()
+        operation.locator(".opblock-body").wait_for(state="detached")
+
+    assert (True, {}) == (len(widths) > 20, {name: width for name, width in widths.items() if width > 390})
