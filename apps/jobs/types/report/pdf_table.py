@@ -131,8 +131,8 @@ class Grid:
     @classmethod
     def of(cls, columns: Sequence[Column], *, width: float) -> "Grid":
         """Share a width among columns."""
-        unit = width / sum(column.room for column in columns)
-        widths = [column.room * unit for column in columns]
+        unit = (width - 2 * PADDING * len(columns)) / sum(column.room for column in columns)
+        widths = [column.room * unit + 2 * PADDING for column in columns]
         size = min(max(unit / EM / MILLIMETRES, SMALLEST), LARGEST)
         places = [MARGIN + sum(widths[:number]) for number in range(len(widths))]
         return cls(columns=columns, widths=widths, places=places, size=size)
