@@ -42,7 +42,7 @@ def send(job: Context, payload: Email) -> Outcome | JSON:
     except Unusable as exc:
         return Discard(reason=str(exc), error=type(exc).__name__)
     if len(message.wire) > settings.EMAIL_MAX_BYTES:
-        exceeding = email_attachments.TooLarge(len(message.wire), most=settings.EMAIL_MAX_BYTES)
+        exceeding = email_attachments.TooLarge(len(message.wire), most=settings.EMAIL_MAX_BYTES, member=_largest(payload))
         return Discard(reason=str(exceeding), error=type(exceeding).__name__)
     try:
         sent = sending.send(message, seconds=(job.deadline - clock.now()).total_seconds() - SPARE_SECONDS)
@@ -57,6 +57,13 @@ def message_id(job: Context, payload: Email) -> str:
     """Return what names the mail: the same in every attempt, and in the job that goes on for some recipients."""
     origin = payload.remainder.job if payload.remainder else job.id
     return f"<{origin}@{mailbox.parse(settings.DEFAULT_FROM_EMAIL).domain}>"
+
+
+def _largest(payload: Email) -> str:
+    """Return the member that a mail which is too large is to be made smaller by."""
+    if payload.attachments:
+        return "attachments"
+    return "html" if len(payload.html or "") > len(payload.text or "") else "text"
 
 
 def _letter(job: Context, payload: Email) -> Letter:

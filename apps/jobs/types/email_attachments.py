@@ -24,10 +24,10 @@ class UnsafeName(Unusable):
 
 
 class TooLarge(Unusable):
-    def __init__(self, size: int, *, most: int) -> None:
+    def __init__(self, size: int, *, most: int, member: str = "attachments") -> None:
         self.size, self.most = size, most
         hint = "files grow by a third on the way; send a link, or raise EMAIL_MAX_BYTES if the server takes more"
-        super().__init__(f"the mail would have {size} bytes with its attachments: at most {most} are sent ({hint})")
+        super().__init__(f"/payload/{member}: the mail would have {size} bytes: at most {most} are sent ({hint})")
 
 
 def read(ids: Sequence[uuid.UUID], *, most: int) -> list[Attachment]:

@@ -49,10 +49,10 @@ def request(job: Context, payload: HttpRequest) -> Outcome | JSON:
     except (outgoing.Unreachable, outgoing.TimedOut) as exc:
         return Retry(reason=str(exc), error=type(exc).__name__)
     except outgoing.OutgoingError as exc:
-        return Discard(reason=str(exc), error=type(exc).__name__)
+        return Discard(reason=_refusal(exc), error=type(exc).__name__)
     job.logger.info("http.answered", status=response.status, elapsed_ms=round(response.elapsed_seconds * 1000))
     if payload.expects(response.status):
-        return http_files.kept(job, response) if payload.save_response else http_answer.result(response)
+        return http_files.kept(job, payload, response=response) if payload.save_response else http_answer.result(response)
     if response.status in payload.retry_statuses:
         wait = retry_after(response.headers.get("retry-after", ""), now=clock.now())
         return Retry(after=wait, reason=http_answer.complaint(response), error=STATUS)
@@ -73,6 +73,13 @@ def _headers(job: Context, payload: HttpRequest, *, body: Body) -> dict[str, str
             now=clock.now(), prefix=payload.sign.header_prefix,
         )
     return {**payload.headers, **added}
+
+
+def _refusal(exc: outgoing.OutgoingError) -> str:
+    """Return a sentence that begins with the member to change: of a redirect that is refused, the address that led there."""
+    if isinstance(exc, outgoing.BadRequest):
+        return f"/payload/{exc.part}: {exc.reason}"
+    return f"/payload/url: {exc}"
 
 
 def retry_after(value: str, *, now: datetime) -> timedelta | None:

@@ -39,13 +39,19 @@ def most_bytes(payload: HttpRequest) -> int:
     return min(payload.max_response_bytes, most) if "max_response_bytes" in payload.model_fields_set else most
 
 
-def kept(job: Context, response: Response) -> JSON | Discard:
+def kept(job: Context, payload: HttpRequest, *, response: Response) -> JSON | Discard:
     """Keep an answer's body as an artifact of the job, and return the result. Half a file is none."""
     if response.truncated:
         reason = f"the answer has more than {len(response.body)} bytes, the most that may be saved of it"
-        return Discard(reason=reason, error="ResponseTooLarge")
+        return Discard(reason=f"/payload/{_bounding(payload)}: {reason}", error="ResponseTooLarge")
     saved = job.save_artifact(_name(response.url), response.body)
     return {**http_answer.head(response), "artifact": str(saved), "size": len(response.body)}
+
+
+def _bounding(payload: HttpRequest) -> str:
+    """Return what to change for a larger answer: the bound that was given, or that more than the settings allow is to be saved."""
+    own = "max_response_bytes" in payload.model_fields_set and payload.max_response_bytes < config().artifact_max_bytes
+    return "max_response_bytes" if own else "save_response"
 
 
 def _name(url: str) -> str:

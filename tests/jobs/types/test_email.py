@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from datetime import timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -321,13 +322,18 @@ def test_a_mail_that_is_too_large_is_told_before_its_files_are_read(mail_server,
     monkeypatch.setattr(artifacts, "opened", None)   # to read one would be an error
     got = outcome(attachments=[large])
     assert (Discard, "TooLarge") == (type(got), got.error)
-    assert "at most 100000 are sent" in got.reason
+    assert re.search("^/payload/attachments: .*at most 100000 are sent", got.reason)
 
 
-def test_a_mail_whose_words_make_it_too_large_is_told(mail_server, settings):
+@pytest.mark.parametrize(("words", "member"), [
+    ({"text": "x" * 1000}, "text"), ({"html": "x" * 1000}, "html"), ({"text": "x" * 500, "html": "x" * 501}, "html"),
+])
+def test_a_mail_whose_words_make_it_too_large_is_told_with_the_longest(words, member, mail_server, settings):
     settings.EMAIL_MAX_BYTES = 1000
+    got = outcome(**words)
 
-    assert "TooLarge" == outcome(text="x" * 1000).error
+    assert (Discard, "TooLarge") == (type(got), got.error)
+    assert got.reason.startswith(f"/payload/{member}: the mail would have ")
     assert 0 == mail_server.tried
 
 

@@ -227,7 +227,7 @@ def test_a_name_that_leads_inside_ends_the_job_with_the_reason(server, internet,
     outcome = run("http://inner.test/")
 
     assert isinstance(outcome, Discard)
-    assert re.search("10.0.0.7.*a private address.*OUTGOING_ALLOW_PRIVATE", outcome.reason)
+    assert re.search("^/payload/url: refused: .*10.0.0.7.*a private address.*OUTGOING_ALLOW_PRIVATE", outcome.reason)
 
 
 def test_a_redirect_to_the_inside_ends_the_job(server, other_server, internet, settings):
@@ -238,6 +238,24 @@ def test_a_redirect_to_the_inside_ends_the_job(server, other_server, internet, s
     outcome = run(f"{there}/", follow_redirects=True)
 
     assert (Discard, []) == (type(outcome), other_server.seen)
+    assert outcome.reason.startswith("/payload/url: refused: ")
+
+
+def test_a_redirect_that_is_not_followed_to_its_end_names_the_address(server):
+    outcome = run(server.answers("/", 302, Location="/"), follow_redirects=True)
+
+    assert (Discard, "RedirectRefused") == (type(outcome), outcome.error)
+    assert outcome.reason.startswith("/payload/url: ")
+
+
+@pytest.mark.parametrize("part", ["url", "headers"])
+def test_a_request_that_turns_out_not_to_be_sendable_names_the_member_to_mend(part, monkeypatch):
+    def refuse(_method, url, **_options):
+        raise outgoing.BadRequest(url, part=part, reason="cannot be sent")
+
+    monkeypatch.setattr(outgoing, "request", refuse)
+
+    assert Discard(reason=f"/payload/{part}: cannot be sent", error="BadRequest") == run("https://example.com/")
 
 
 def test_a_long_answer_is_cut_and_says_so(server):

@@ -102,7 +102,9 @@ def test_an_answer_that_is_larger_than_asked_for_is_not_kept_by_half(server):
     before = stored()
     outcome = handled(server.answers("/", body=b"x" * 5000), save_response=True, max_response_bytes=4999).outcome
 
-    assert outcome == Discard("the answer has more than 4999 bytes, the most that may be saved of it", error="ResponseTooLarge")
+    assert outcome == Discard(
+        "/payload/max_response_bytes: the answer has more than 4999 bytes, the most that may be saved of it", error="ResponseTooLarge",
+    )
     assert (stored(), Artifact.objects.count()) == (before, 0)
     assert handled(server.answers("/", body=b"x" * 5000), save_response=True, max_response_bytes=5000).outcome is None
 
@@ -112,7 +114,7 @@ def test_an_answer_is_no_larger_than_an_artifact_may_be(server, settings):
 
     for asked in ({}, {"max_response_bytes": 10_000_000}):
         outcome = handled(server.answers("/", body=b"x" * 1001), save_response=True, **asked).outcome
-        assert "more than 1000 bytes" in outcome.reason
+        assert outcome.reason.startswith("/payload/save_response: the answer has more than 1000 bytes")
 
 
 def test_an_answer_that_is_not_wanted_is_not_kept(server):
