@@ -34,6 +34,9 @@ def _carrying(
     Celery's own handler is kept for the requests that the bookkeeper makes from claimed rows: revoke, events and time
     limits are the ordinary ones. `create_request_cls` overwrites methods of a custom `Task.Request`, so its result is
     subclassed, here only. A message that names a job type was not sent by us: the row is what starts a job.
+
+    Celery's rate limits apply to no job, whoever sets one: the bucket that a request would wait in is nothing that the
+    bookkeeper hears of. A job that was cancelled there, and its row given back, would begin all the same.
     """
     book = app.latchwork
 
@@ -41,7 +44,7 @@ def _carrying(
         celerys = worker_request.create_request_cls(base, *args, **{**kwargs, "trace": trace})
         return type(kind.__name__, (kind, celerys), {"book": book})
 
-    with patch.object(strategy, "create_request_cls", create):
+    with patch.object(strategy, "create_request_cls", create), patch.object(consumer, "disable_rate_limits", new=True):
         book.handlers[task.name] = strategy.default(task, app, consumer, **options)
 
     def refuse(message: Any, *_: Any) -> None:

@@ -30,6 +30,7 @@ from kombu.message import Message as KombuMessage
 
 from apps.jobs.engine import poolside
 from apps.jobs.engine import strategy as ours_of_it
+from apps.jobs.engine.poolside import TRAYS
 from apps.jobs.engine.request import JobRequest, Message
 from apps.jobs.publishing import publisher
 from config.celery import app as ours
@@ -156,10 +157,16 @@ def test_whether_rates_are_limited_is_read_once_when_the_handler_is_made(app, ta
 @pytest.mark.parametrize(("made", "count"), [(ours_of_it.job_strategy, 1), (ours_of_it.together_strategy, 3)])
 def test_a_hand_over_of_jobs_waits_in_no_bucket_and_the_bookkeeper_is_told(task, consumer, limited, made, count):
     app = consumer.app
-    app.latchwork = SimpleNamespace(handlers={})
+    app.latchwork = SimpleNamespace(handlers={}, keys=None)
     message, told = Message(rows(count)), []
     made(task, app, consumer)
     app.latchwork.handlers["t.t"](message, None, message.done, message.done, [told.append])
+
+    for request in told:   # its places and its tray are lent
+        for attempt in request.attempts:
+            attempt.close()
+        if count > 1:
+            TRAYS.put(request.tray_number)
 
     assert [] == limited
     assert [[claim.id for claim in message.claims]] == [[attempt.claim.id for attempt in request.attempts] for request in told]
