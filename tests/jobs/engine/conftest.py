@@ -1,5 +1,6 @@
 """Warm workers that the tests of this folder share, each with its own queue, and a clean table for each test."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,14 @@ from django.db import connection
 
 from apps.jobs import registry
 from apps.jobs import services as jobs
+from apps.jobs.conf import Config
+from apps.jobs.engine.board import Board
+from apps.jobs.engine.ledger import Ledger
 from apps.jobs.lifecycle import FINISHED, Status
 from apps.jobs.models import Job
+from apps.jobs.transitions.presence import Start
+from core import clock
+from core.ids import uuid7
 from tests.support import effects, factories
 from tests.support.desk import Desk
 from tests.support.waiting import until
@@ -20,6 +27,7 @@ from tests.support.workers import Fleet, Worker, fleet
 
 TABLES = ("job", "job_attempt", "job_stale_write", "job_tally", "job_queue", "job_artifact", "job_loose_file",
           "scripted_effect")   # fmt: skip
+LEDGER_QUEUE, LEDGER_LEASE_SECONDS = "ledger", 30.0
 ENDING_SECONDS = 60.0   # a bound on waiting, on a machine that others load
 
 
@@ -163,3 +171,26 @@ def in_status(job_id: UUID, *statuses: Status, timeout: float = ENDING_SECONDS) 
         message=f"the job never was {' or '.join(statuses)}",
     )
     return factories.row(job_id)
+
+
+@pytest.fixture
+def board() -> Board:
+    """Return a board whose lease is good for a minute."""
+    made = Board()
+    made.trust_until(clock.elapsed() + 60)
+    return made
+
+
+@pytest.fixture
+def ledger(db: None) -> Iterator[Ledger]:
+    """A ledger that has not started its thread: a test takes its turns itself."""
+    made = Ledger(Config(lease_seconds=LEDGER_LEASE_SECONDS), Board())
+    made.started = Start(
+        id=uuid7(), name="ledger@test", host="test", pid=1, pool="prefork", slots=1, queues=[LEDGER_QUEUE],
+        types=json.dumps({"scripted.run": 1}), code_version="", metrics_port=None,
+    )
+    yield made
+    if made.thread is not None:
+        made.close()
+        made.thread.join(30)
+    made._drop_connection()
