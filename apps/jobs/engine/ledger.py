@@ -62,7 +62,7 @@ class Ledger:
         self._mine: dict[str, int] = {}                 # what was claimed and is not settled, as this thread knows it
         self.life = 0                                   # one more each time that the worker was declared dead
         self._has_row = False                           # this life, in the database
-        self._beat_at = self._roll_at = self._queues_at = 0.0
+        self._beat_at = self._roll_at = self._roll_rest = self._queues_at = 0.0
         self._announce_stop = False
         self._oldest_at = 0.0                           # when the oldest of the answers was given
         self._connection: psycopg.Connection[Any] | None = None
@@ -218,7 +218,9 @@ class Ledger:
                 for each in batch.fetches
             ]
         if batch.roll:
-            self._roll_at = max(self._roll_at, time.monotonic() + ROLL_REST * (clock.elapsed() - asked_at))
+            # Twice as long as before at most, as in the stock: one stall of the database is no habit.
+            self._roll_rest = min(ROLL_REST * (clock.elapsed() - asked_at), max(ROLL_SECONDS, 2 * self._roll_rest))
+            self._roll_at = max(self._roll_at, time.monotonic() + self._roll_rest)
         answer = Answer(queues=queues.get() if queues else [])
         if locks:
             _read_of_locks(batch, locks, answer)

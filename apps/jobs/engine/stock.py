@@ -17,6 +17,7 @@ AHEAD_MOST = 600         # rows per slot, however short they are: a few hand-ove
 LOOK_SECONDS = 2.0       # between two looks of an idle worker
 FULL_SECONDS = 1.0       # between two looks from the head: urgent, given back and retried rows lie before the position
 FULL_REST = 4            # times as long as such a look took: it reads what died, while a transaction holds back vacuum
+SLOW_SECONDS = 0.25      # no look is called slower at the first time
 RUNG_SECONDS = 0.2       # the same when a ticket came in busy mode
 PATIENCE_SECONDS = 1.0   # without an ending in full slots: the work is long, leave the rest to others
 
@@ -30,6 +31,10 @@ class Line:
         self.queue, self.busy, self.rung = queue, False, True
         self.position: Position = HEAD
         self.looked_at = self.full_at = self.full_seconds = self.rests_until = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Note how long a look from the head takes: twice as long as before at most, as one stall of the database is no habit."""
+        self.full_seconds = min(seconds, max(SLOW_SECONDS, 2 * self.full_seconds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +135,7 @@ class Stock:
         trip = time.monotonic() - fetch.asked_at
         self._trip += 0.2 * (trip - self._trip)
         if fetch.after is HEAD:
-            line.full_seconds = trip
+            line.took(trip)
         line.busy = len(rows) >= fetch.limit
         if rows:
             line.position = rows[-1].position
@@ -145,10 +150,9 @@ class Stock:
         """
         self.asked, line = None, fetch.line
         now = time.monotonic()
-        if fetch.after is HEAD:
-            line.full_seconds = now - fetch.asked_at
+        line.took(now - fetch.asked_at)
         if fetch.after is not HEAD or not line.busy:
-            line.rests_until = now + FULL_REST * (now - fetch.asked_at)
+            line.rests_until = now + FULL_REST * line.full_seconds
 
     def remove(self, ids: set[str]) -> None:
         """Take rows out that are no longer to be begun here."""

@@ -42,6 +42,7 @@ LEAD = 0.02
 PACE = 0.003   # between looks that move something: what became due meanwhile is not late yet
 # Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
 RESCUE_REST, NEGLECTED_REST, SWEEP_REST = 4, 20, 4
+SHORTEST_REST = 1.0
 CHORES_REST = 3   # chores that begin a hold (longer than a third of a lease) do not come again before it is over
 BOUND_SECONDS = 1.5   # what a duty that may be left out may take: less than a gap in the clock
 
@@ -97,6 +98,7 @@ class Dispatcher:
         self._clock = clock
         self._connection: psycopg.Connection[Any] | None = None
         self._next: dict[str, float] = {}
+        self._rests: dict[str, float] = {}
         self._swept_to, self._sweeps = "", heads.SWEEP_KEYS
         self._back_off = SHORTEST_BACK_OFF
 
@@ -123,7 +125,7 @@ class Dispatcher:
             since = self._clock()
             with self._ours():
                 chores.run(by=self.config.by)
-            self._rest("chores", CHORES_REST * (self._clock() - since))
+            self._next["chores"] = max(self._next["chores"], self._clock() + CHORES_REST * (self._clock() - since))
         return wait
 
     def wait(self, seconds: float) -> None:
@@ -192,6 +194,8 @@ class Dispatcher:
         return True
 
     def _rest(self, what: str, seconds: float) -> None:
+        """Leave a duty for so long, but at most twice as long as the last time: one stall of the database is no habit."""
+        seconds = self._rests[what] = min(seconds, max(SHORTEST_REST, 2 * self._rests.get(what, 0.0)))
         self._next[what] = max(self._next[what], self._clock() + seconds)
 
     def _see(self, now: datetime, *, ours: bool = False) -> None:

@@ -201,9 +201,13 @@ def test_a_roll_call_that_takes_long_is_made_seldom(ledger, monkeypatch):
     turn(ledger, everything())
     usual = ledger._roll_at - time.monotonic()
     monkeypatch.setattr(presence, "roll", slow)
-    turn(ledger, everything())
+    rests = []
+    for _ in range(2):
+        turn(ledger, everything())
+        rests.append(ledger._roll_at - time.monotonic())
 
-    assert usual <= ROLL_SECONDS < 0.7 * ROLL_REST - 0.1 < ledger._roll_at - time.monotonic()
+    assert usual <= ROLL_SECONDS < 0.7 * ROLL_REST - 0.1 < rests[1]
+    assert rests[0] <= ROLL_SECONDS   # once is no habit: the database may have stalled
 
 
 def test_a_requested_cancellation_is_reported_at_the_next_roll(ledger):

@@ -91,10 +91,21 @@ def test_a_line_that_has_more_goes_on_behind_its_position_while_a_look_from_its_
             behind = asked
 
     assert HEAD is not behind.after
-    assert 0 < heads <= 600 / (FULL_REST * 5)
+    assert 0 < heads <= 600 / (FULL_REST * 5) + 6   # the first few come sooner: once is no habit
+
+
+def test_one_stall_of_the_database_has_no_line_rest_for_long(stock, clock):
+    first = ask(stock)
+    clock.value += 8
+    stock.cancelled(first)
+    clock.value += 1.1
+    first.line.rung = True
+
+    assert first.line is ask(stock).line
 
 
 def test_a_line_whose_fetch_took_too_long_rests_for_some_times_as_long_and_others_do_not(stock, clock):
+    stock.lines["q"].full_seconds = 5.0
     first = ask(stock)
     clock.value += 5
     stock.cancelled(first)
@@ -143,9 +154,15 @@ def test_a_busy_line_is_looked_at_from_the_head_each_second(stock, clock):
 
 def test_looks_from_the_head_that_take_long_are_made_seldom(stock, clock):
     """A transaction that holds back vacuum makes each of them read what has left the queue since."""
-    first = ask(stock)
+    for _ in range(5):   # once is no habit: the database may have stalled
+        asked = ask(stock)
+        clock.value += 2.0
+        stock.answered(asked, rows(asked.limit))
+        stock.rows.clear()
+        clock.value += FULL_REST * 2.0 + 1.0
+    asked = ask(stock)
     clock.value += 2.0
-    stock.answered(first, rows(first.limit))
+    stock.answered(asked, rows(asked.limit))
     after = []
     for _ in range(2):
         stock.rows.clear()
