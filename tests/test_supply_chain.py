@@ -23,7 +23,7 @@ WEAK_COPYLEFT = {"fpdf2", "psycopg", "psycopg-binary", "python-crontab"}
 SAYS_NOTHING_IN_SHORT = {"python-dateutil": "Apache"}   # "Dual License": BSD, or Apache; its classifiers name both
 STATIC = {   # all that a browser loads from this repository was written for it; what others wrote comes with locked wheels
     "apps/jobs/static/jobs/schedule.js", "bench/page.css", "platform/config/static/site/latch.svg",
-    "platform/config/static/site/site.css", "platform/core/static/core/admin.css",
+    "platform/config/static/site/docs.css", "platform/config/static/site/site.css", "platform/core/static/core/admin.css",
 }
 FONT = "apps/jobs/types/report/fonts/DejaVuSans.ttf"   # its LICENSE lies beside it
 

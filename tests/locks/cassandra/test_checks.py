@@ -39,7 +39,7 @@ def test_nothing_is_found_where_all_is_well():
     (facts(replication={}), Weight.WRONG, "no table"),
     (facts(tables={"others": 0}), Weight.WRONG, "no table"),
     (facts(tables={"locks": 60}), Weight.WRONG, "expire"),
-    (facts(replication={"class": "SimpleStrategy", "replication_factor": "1"}), Weight.RISK, "1 replicas"),
+    (facts(replication={"class": "SimpleStrategy", "replication_factor": "1"}), Weight.RISK, "1 replica,"),
     (facts(node(), node("b", datacenter="dc2"), replication={"class": "SimpleStrategy", "replication_factor": "3"}), Weight.RISK, "SimpleStrategy"),
     (facts(silent=("d (NoHostAvailable)",)), Weight.RISK, "d (NoHostAvailable)"),
     (facts(node(), node("b", version=(5, 1, 0))), Weight.RISK, "different versions"),
