@@ -39,7 +39,7 @@ class Consumer(consumer.Consumer):
         with _absent(self) as absence:
             for tried, pause in zip(count(), chain(PAUSES, repeat(PAUSES[-1])), strict=False):
                 try:
-                    absence.wait_for(Attempt(conn))
+                    absence.wait_for(Connecting(conn))
                 except (OperationalError, *conn.recoverable_connection_errors) as exc:
                     if conf.broker_connection_max_retries is not None and tried >= conf.broker_connection_max_retries:
                         raise
@@ -51,7 +51,7 @@ class Consumer(consumer.Consumer):
         return conn
 
 
-class Attempt(Thread):
+class Connecting(Thread):
     """One try to connect, in a thread of its own: a broker that accepts and says nothing takes its time."""
 
     def __init__(self, conn: Any) -> None:
@@ -83,12 +83,12 @@ class Absence:
         self._entries: set[Any] = set()
         self._tick_at = 0.0
 
-    def wait_for(self, attempt: Attempt) -> None:
+    def wait_for(self, connecting: Connecting) -> None:
         """Work until a try has ended; raise what it has raised, or what Celery raises when the worker is to stop."""
-        attempt.join(AT_ONCE_SECONDS if self._hub is None else 0.0)
-        while attempt.is_alive():
+        connecting.join(AT_ONCE_SECONDS if self._hub is None else 0.0)
+        while connecting.is_alive():
             self._turn()
-        attempt.result()
+        connecting.result()
 
     def spend(self, seconds: float) -> None:
         """Work for so long; raise as above."""
