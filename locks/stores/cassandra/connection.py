@@ -19,6 +19,7 @@ from typing import Any
 
 from locks.forking import remember_to_forget
 from locks.stores.cassandra.address import Address
+from locks.stores.cassandra.paxos import Paxos, promised
 
 HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS = 1, 2   # a frozen node is noticed after 3 s, not after a minute
 RECONNECT_SECONDS = 1
@@ -28,8 +29,9 @@ SHORTEST_SECONDS = 0.05
 SENDING_SECONDS = 0.0002   # the event loop, which sends, gets no turn while a thread goes on working
 ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
-VARIANT = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'"
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
+
+NONE: Mapping[Any, Paxos] = {}
 
 _INHERITED: list["_Made"] = []
 
@@ -57,14 +59,14 @@ class _Connecting:
 class Connection:
     """A cluster, asked with prepared statements, each known by any key.
 
-    `serial` names those that read through Paxos. `brief` names conditional ones that are answered, where the cluster runs Paxos
-    v2, as soon as they are decided and one replica has them in its table: decided is decided, and whoever asks through Paxos
-    finds it; only who looks past Paxos may see the row as it was for a moment longer. Paxos v1 begins the next LWT of a row
-    anew when a quorum has not learned the last one, so that there they are answered by a quorum, as all others are.
+    `serial` names those that read through Paxos. `brief` names conditional ones that are answered as soon as they are decided
+    and one replica has them in its table, each with what the cluster's Paxos must promise for that: decided is decided, and
+    whoever asks through Paxos finds it; only who looks past Paxos may see the row as it was for a moment longer. Where less is
+    promised they are answered by a quorum, as all others are.
     """
 
     def __init__(
-        self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset(), brief: frozenset[Any] = frozenset(),
+        self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset(), brief: Mapping[Any, Paxos] = NONE,
     ) -> None:
         self.address, self._texts, self._serial, self._brief = address, texts, serial, brief
         self._prepared: dict[Any, Any] = {}
@@ -87,18 +89,16 @@ class Connection:
 
     def begin(self, key: Any, values: Mapping[str, Any], *, number: int, timeout_seconds: float) -> "Pending":
         """Send a statement, so that others may be sent before its answer is waited for."""
-        from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415  the driver comes with the first use
-
         began = time.monotonic()
         made = self._connected(timeout_seconds)
         if (session := made.session) is None:
-            raise NotConnected("closed")
+            raise _not_connected("closed")
         left = max(SHORTEST_SECONDS, timeout_seconds - (time.monotonic() - began))   # connecting may have taken most of it
         statement = self._prepared[key]
-        bound = statement.bind({column.name: values[column.name] for column in statement.column_metadata})
+        bound = statement.bind([values[column.name] for column in statement.column_metadata])
         hosts = list(made.policy.make_query_plan(self.address.keyspace, bound))
         if not hosts:
-            raise NotConnected("no node is up")
+            raise _not_connected("no node is up")
         pending = Pending(left)
         future = session.execute_async(bound, timeout=left, host=hosts[number % len(hosts)])
         future.add_callbacks(pending.answered, pending.answered)
@@ -132,11 +132,11 @@ class Connection:
 
     def _connected(self, timeout_seconds: float) -> _Made:
         """Return the session, made by a thread that others may wait for as well."""
-        from locks.stores.cassandra.answers import NotConnected, unconnected  # noqa: PLC0415
-
         made = self._made
         if made.session is not None:
             return made
+        from locks.stores.cassandra.answers import unconnected  # noqa: PLC0415  the driver comes with the first use
+
         with made.lock:
             if made.session is not None:
                 return made
@@ -147,14 +147,12 @@ class Connection:
                 attempt = made.connecting = _Connecting()
                 threading.Thread(target=self._connect, args=(made, attempt), name="locks-connect", daemon=True).start()
         if not attempt.done.wait(max(0.0, timeout_seconds)):
-            raise NotConnected("still connecting")
+            raise _not_connected("still connecting")
         if attempt.error is not None:
             raise unconnected(attempt.error) from attempt.error
         return made
 
     def _connect(self, made: _Made, attempt: _Connecting) -> None:
-        from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415
-
         try:
             session, policy, prepared = self._open()
         except BaseException as exc:  # noqa: BLE001  it belongs to those who wait
@@ -172,7 +170,7 @@ class Connection:
                     made.connecting = None
             if not wanted:
                 session.cluster.shutdown()
-                attempt.error = NotConnected("closed")
+                attempt.error = _not_connected("closed")
         attempt.done.set()
 
     def _open(self) -> tuple[Any, Any, dict[Any, Any]]:
@@ -185,18 +183,24 @@ class Connection:
                 warnings.simplefilter("ignore")   # what the driver will no longer support some day
                 session = driver.connect()
             _wait_for_all(session)
-            brief = self._brief if self._brief and _runs_v2(session, timeout_seconds=address.attempt_seconds) else frozenset()
+            promise = promised(session, _deciding(session, used, address), timeout_seconds=ALL_SECONDS) if self._brief else Paxos.V1
             prepared = {}
             for key, text in self._texts.items():
                 prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
                 if key in self._serial:
                     prepared[key].consistency_level = ConsistencyLevel.name_to_value[address.serial]
-                elif key in brief:
+                elif key in self._brief and promise >= self._brief[key]:
                     prepared[key].consistency_level = ConsistencyLevel.LOCAL_ONE if address.local else ConsistencyLevel.ONE
         except BaseException:
             driver.shutdown()
             raise
         return session, used.load_balancing_policy, prepared
+
+
+def _not_connected(why: str) -> Exception:
+    from locks.stores.cassandra.answers import NotConnected  # noqa: PLC0415  the driver comes with the first use
+
+    return NotConnected(why)
 
 
 def _end(made: _Made) -> None:
@@ -205,16 +209,12 @@ def _end(made: _Made) -> None:
         threading.Thread(target=made.session.cluster.shutdown, name="locks-closing", daemon=True).start()
 
 
-def _runs_v2(session: Any, *, timeout_seconds: float) -> bool:
-    """Ask one node, once a connection, which Paxos it runs; what cannot be learned counts as v1, which is never wrong.
+def _deciding(session: Any, used: Any, address: Address) -> list[Any]:
+    """Return the nodes that may take part in a decision: all, or those of one data centre."""
+    from cassandra.policies import HostDistance  # noqa: PLC0415
 
-    No lock rests on it, only how soon the next LWT of a row is answered. Nodes that differ are what `checks` finds.
-    """
-    try:
-        rows = list(session.execute(VARIANT, timeout=timeout_seconds))
-    except Exception:  # noqa: BLE001  an old version has no such table, an account may not read it, a node may not answer
-        return False
-    return bool(rows) and rows[0]["value"] == "v2"
+    distance = used.load_balancing_policy.distance
+    return [host for host in session.cluster.metadata.all_hosts() if not address.local or distance(host) != HostDistance.IGNORED]
 
 
 def _wait_for_all(session: Any) -> None:
@@ -239,11 +239,11 @@ class Pending:
 
     def rows(self) -> list[dict[str, Any]]:
         """Wait for the rows; raise what came instead, or `OperationTimedOut` when nothing did."""
-        from cassandra import OperationTimedOut  # noqa: PLC0415
-
         try:
             signal = self._answer.get(timeout=max(0.0, self._timeout_seconds) + GRACE_SECONDS)
         except queue.Empty:
+            from cassandra import OperationTimedOut  # noqa: PLC0415  it is here since the statement was sent
+
             raise OperationTimedOut from None
         if isinstance(signal, BaseException):
             raise signal

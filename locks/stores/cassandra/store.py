@@ -17,6 +17,7 @@ from locks.row import Row, State
 from locks.stores.cassandra import statements
 from locks.stores.cassandra.address import Address
 from locks.stores.cassandra.connection import Connection, Pending
+from locks.stores.cassandra.paxos import Paxos
 
 LISTINGS = 1_000    # at a time
 BUCKETS = 16        # of a namespace's names, so that no partition grows with all of them
@@ -28,9 +29,12 @@ TEXTS: Mapping[Any, str] = {
     "months": statements.MONTHS, "events_of_month": statements.EVENTS_OF_MONTH,
 }
 SERIAL = frozenset({"read"})
-# No token depends on these, and whoever asks through Paxos finds them: who looks and does not see one yet waits a moment
-# longer, at worst for one lease, or asks for a row to be made that is there. Only Paxos v2 is the faster for it.
-BRIEF = frozenset({changes.Create, changes.Release, changes.Renew})
+# Whoever asks through Paxos finds these; who looks and does not see one yet waits a moment longer, at worst for one lease, or
+# asks for a lock that is taken or to be made. On a grant the next token depends, so that it must not be forgotten either.
+BRIEF: Mapping[Any, Paxos] = {
+    **dict.fromkeys((changes.Create, changes.Release, changes.Renew), Paxos.V2),
+    **dict.fromkeys((changes.Acquire, changes.AcquireExact), Paxos.KEPT),
+}
 Told = Callable[[str, float, str], None]
 
 

@@ -9,15 +9,14 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from cassandra import ConsistencyLevel, OperationTimedOut
+from cassandra import OperationTimedOut
 from cassandra.cluster import NoHostAvailable
 
 from locks import changes
 from locks.answers import Applied, NotDone, Refused, Unknown
 from locks.errors import NoAnswer
-from locks.row import State, Version
-from locks.stores.cassandra import CassandraStore, connection
-from locks.stores.cassandra.statements import CHANGES
+from locks.row import State
+from locks.stores.cassandra import CassandraStore
 from locks.stores.cassandra.store import MixedLevels
 from tests.support.waiting import until
 
@@ -171,64 +170,6 @@ def test_an_answer_is_not_waited_for_longer_when_the_wall_clock_is_set_back(ring
     finally:
         monkeypatch.undo()
         ring.heal()
-        store.close()
-
-
-def test_what_no_token_depends_on_is_answered_when_it_is_decided_and_one_node_has_it(ring):
-    store, local = (CassandraStore(replace(ring.direct, local=local), namespace=f"brief-{uuid.uuid4().hex}") for local in (False, True))
-    try:
-        change = granted(store)
-        granted(local)
-        other = CassandraStore(ring.direct, namespace=store.namespace)
-        seen = []
-        for hb in range(20):    # whoever asks through Paxos sees each at once, by whatever node it asks
-            store.attempt(changes.Renew(name="x", fence=7, nonce=change.nonce, hb=hb), number=0, timeout_seconds=SECONDS)
-            seen.append(other.read("x", number=hb, timeout_seconds=SECONDS).hb)
-        store.attempt(changes.Release(name="x", fence=7, nonce=change.nonce), number=0, timeout_seconds=SECONDS)
-        free = other.read("x", number=1, timeout_seconds=SECONDS).state
-        levels = [each.connection._prepared[kind].consistency_level for each in (store, local) for kind in (changes.Release, changes.Acquire)]
-        made = []
-        for number in range(10):
-            change = create(f"new {number}")
-            store.attempt(change, number=0, timeout_seconds=SECONDS)
-            made.append(other.attempt(exactly(Version(State.NEW, 0, 0, change.nonce), change.name), number=1 + number % 2, timeout_seconds=SECONDS))
-        other.close()
-
-        assert (list(range(1, 21)), State.FREE, [Applied()] * 10) == (seen, free, made)
-        assert [ConsistencyLevel.ONE, None, ConsistencyLevel.LOCAL_ONE, None] == levels    # None: as the profile says, at a quorum
-    finally:
-        store.close()
-        local.close()
-
-
-def levels_of(store):
-    """Return at which level each kind of change is committed; None: as the profile says, at a quorum."""
-    store.connection.session(SECONDS)
-    return {kind.__name__: store.connection._prepared[kind].consistency_level for kind in CHANGES}
-
-
-@pytest.mark.parametrize("said", ["v1", "v2_without_linearizable_reads", None, "nothing"])
-def test_where_paxos_is_not_known_to_be_v2_all_is_committed_at_a_quorum(ring, monkeypatch, said):
-    asked = {None: "SELECT value FROM system_views.no_such_table", "nothing": f"{connection.VARIANT[:-1]}x'"}
-    monkeypatch.setattr(connection, "VARIANT", asked.get(said, f"SELECT (text)'{said}' AS value FROM system.local"))
-    store = CassandraStore(ring.direct, namespace=f"levels-{uuid.uuid4().hex}")
-    try:
-        granted(store)
-
-        assert dict.fromkeys(levels_of(store)) == levels_of(store)
-    finally:
-        store.close()
-
-
-@pytest.mark.parametrize("paxos", ["v2", "v1"])
-def test_what_no_token_depends_on_is_committed_at_one_where_the_nodes_run_v2(paxos_rings, paxos):
-    store = CassandraStore(paxos_rings(paxos).direct, namespace=f"levels-{uuid.uuid4().hex}")
-    brief = {"Create", "Release", "Renew"} if paxos == "v2" else set()
-    try:
-        granted(store)
-
-        assert {kind: ConsistencyLevel.ONE if kind in brief else None for kind in levels_of(store)} == levels_of(store)
-    finally:
         store.close()
 
 
