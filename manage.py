@@ -2,6 +2,7 @@
 """Run a management command; `manage.py help` lists them."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ if __name__ == "__main__":
 
     try:
         execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:   # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # where the rest goes at the end
+        sys.exit(128 + signal.SIGPIPE)
     except Misconfigured as exc:   # its sentence says what to do; where it was raised says nothing
         sys.exit(str(exc))
     except OperationalError as exc:
