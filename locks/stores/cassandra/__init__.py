@@ -8,7 +8,7 @@ Answers  `answers` says of each thing the driver may say whether the change was 
          there instead of outbidding each other's ballots; attempt number k goes to the k-th replica after it.
 Levels   SERIAL and QUORUM, or LOCAL_SERIAL and LOCAL_QUORUM within one data centre; never both for one namespace, because
          Paxos does not order the ones after the others. The namespace's row says which, and a store of the other is refused.
-         What an LWT has decided is committed at ONE where `paxos` says that it is found and not forgotten all the same.
+         What an LWT has decided is committed at ONE or ANY where `paxos` says that it is found and not forgotten all the same.
 Failure  One replica of three gone: nothing. Frozen: the driver notices within 3 s (short heartbeats), until then a lock
          whose first replica it is costs one attempt more. Two gone: no answers; leases end on time, on their holders'
          clocks. A forked child never touches the driver's objects that it inherited: it would hang for ever.

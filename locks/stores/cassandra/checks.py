@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from locks.stores.cassandra import paxos
 from locks.stores.cassandra.address import Address
 from locks.stores.cassandra.connection import Connection
 
 SECONDS = 5.0
 SETTINGS = (
-    "paxos_variant", "paxos_state_purging", "paxos_on_linearizability_violations", "commitlog_sync", "cas_contention_timeout",
-    "write_request_timeout", "internode_timeout",
+    *paxos.NAMES, "paxos_on_linearizability_violations", "commitlog_sync", "cas_contention_timeout", "write_request_timeout",
+    "internode_timeout",
 )
 PROPERTY = "cassandra.unsafe.disable-serial-reads-linearizability"
 OFFSET_SECONDS = 1.0          # half a request timeout
@@ -181,10 +182,15 @@ def _of_paxos(node: Node) -> Iterator[Finding]:
             weight=Weight.COST, what=f"{node.name} runs Paxos v1: one in seven answers is unknown when eight ask for one lock",
             remedy="nodetool repair --full -pr on each node, then paxos_variant: v2 and paxos_state_purging: repaired on all",
         )
-    elif settings.get("paxos_state_purging", "legacy") == "legacy":
+    elif settings.get("paxos_state_purging", "legacy") != "repaired":
         yield Finding(
             weight=Weight.RISK, what=f"{node.name} forgets what Paxos promised after a while: a node whose clock was set back may lose "
             "a write then", remedy="Set paxos_state_purging: repaired on all nodes, and run nodetool repair --paxos-only from time to time",
+        )
+    if paxos.leaves_open(settings):
+        yield Finding(
+            weight=Weight.RISK, what=f"{node.name} does not finish what Paxos has decided when nodes come and go: a grant may be forgotten then",
+            remedy="Leave out paxos_repair_enabled and skip_paxos_repair_on_topology_change (and its _keyspaces), and restart",
         )
     if settings.get("commitlog_sync", "periodic") == "periodic":
         yield Finding(

@@ -31,7 +31,8 @@ ALL_SECONDS, PAUSE_SECONDS = 1.0, 0.01
 PROTOCOL = 5               # of Cassandra 4.0 and later
 GRACE_SECONDS = 0.1   # the driver's timer says better what happened than ours; ours is for when it does not ring
 
-NONE: Mapping[Any, Paxos] = {}
+Levels = Mapping[Paxos, str]
+NONE: Mapping[Any, Levels] = {}
 
 _INHERITED: list["_Made"] = []
 
@@ -59,14 +60,14 @@ class _Connecting:
 class Connection:
     """A cluster, asked with prepared statements, each known by any key.
 
-    `serial` names those that read through Paxos. `brief` names conditional ones that are answered as soon as they are decided
-    and one replica has them in its table, each with what the cluster's Paxos must promise for that: decided is decided, and
-    whoever asks through Paxos finds it; only who looks past Paxos may see the row as it was for a moment longer. Where less is
-    promised they are answered by a quorum, as all others are.
+    `serial` names those that read through Paxos. `brief` names conditional ones that are answered before a quorum has them in
+    its tables, each with the level that is waited for by what the cluster's Paxos promises: decided is decided, and whoever
+    asks through Paxos finds it; who looks past Paxos may see the row as it was, mostly for a moment, and where the node that
+    has decided it is gone until somebody asks through Paxos. Where less is promised they wait for a quorum, as all others do.
     """
 
     def __init__(
-        self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset(), brief: Mapping[Any, Paxos] = NONE,
+        self, address: Address, *, texts: Mapping[Any, str], serial: frozenset[Any] = frozenset(), brief: Mapping[Any, Levels] = NONE,
     ) -> None:
         self.address, self._texts, self._serial, self._brief = address, texts, serial, brief
         self._prepared: dict[Any, Any] = {}
@@ -189,8 +190,8 @@ class Connection:
                 prepared[key] = session.prepare(text.format(keyspace=address.keyspace))
                 if key in self._serial:
                     prepared[key].consistency_level = ConsistencyLevel.name_to_value[address.serial]
-                elif key in self._brief and promise >= self._brief[key]:
-                    prepared[key].consistency_level = ConsistencyLevel.LOCAL_ONE if address.local else ConsistencyLevel.ONE
+                elif allowed := [level for least, level in sorted(self._brief.get(key, {}).items()) if promise >= least]:
+                    prepared[key].consistency_level = ConsistencyLevel.name_to_value[_within(address, allowed[-1])]
         except BaseException:
             driver.shutdown()
             raise
@@ -207,6 +208,10 @@ def _end(made: _Made) -> None:
     """End what was made; on a thread of its own, for whoever happens to let go may be one that ending waits for."""
     if made.session is not None:
         threading.Thread(target=made.session.cluster.shutdown, name="locks-closing", daemon=True).start()
+
+
+def _within(address: Address, level: str) -> str:
+    return "LOCAL_ONE" if address.local and level == "ONE" else level
 
 
 def _deciding(session: Any, used: Any, address: Address) -> list[Any]:

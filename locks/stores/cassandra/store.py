@@ -16,7 +16,7 @@ from locks.events import Event
 from locks.row import Row, State
 from locks.stores.cassandra import statements
 from locks.stores.cassandra.address import Address
-from locks.stores.cassandra.connection import Connection, Pending
+from locks.stores.cassandra.connection import Connection, Levels, Pending
 from locks.stores.cassandra.paxos import Paxos
 
 LISTINGS = 1_000    # at a time
@@ -29,11 +29,14 @@ TEXTS: Mapping[Any, str] = {
     "months": statements.MONTHS, "events_of_month": statements.EVENTS_OF_MONTH,
 }
 SERIAL = frozenset({"read"})
-# Whoever asks through Paxos finds these; who looks and does not see one yet waits a moment longer, at worst for one lease, or
-# asks for a lock that is taken or to be made. On a grant the next token depends, so that it must not be forgotten either.
-BRIEF: Mapping[Any, Paxos] = {
-    **dict.fromkeys((changes.Create, changes.Release, changes.Renew), Paxos.V2),
-    **dict.fromkeys((changes.Acquire, changes.AcquireExact), Paxos.KEPT),
+# What is waited for after the decision. On a grant the next token depends: it must not be forgotten. Of the others at worst a
+# lease is waited for, or a lock asked for that is there.
+BRIEF: Mapping[Any, Levels] = {
+    changes.Create: {Paxos.V2: "ONE"},         # its grant follows at once, and would have to finish what no table has
+    changes.Acquire: {Paxos.KEPT: "ONE"},
+    changes.AcquireExact: {Paxos.KEPT: "ONE"},
+    changes.Renew: {Paxos.V2: "ONE", Paxos.KEPT: "ANY"},
+    changes.Release: {Paxos.V2: "ONE", Paxos.KEPT: "ANY"},
 }
 Told = Callable[[str, float, str], None]
 
