@@ -190,9 +190,13 @@ def _allowing(grants: list[Grant]) -> list[Grant]:
 
 
 def _check_answers(verdict: Verdict, events: list[Event], lease_seconds: float | None) -> None:
-    """Whoever was told "not held" never turns out to be the holder, and an unknown one not for longer than a lease."""
+    """Whoever was told "not held" never turns out to be the holder, and an unknown one not for longer than a lease.
+
+    A grant that an operator ended before its holder heard of it was rightly told as not held.
+    """
     answers = {str(event.get("nonce")): event for event in events if event["event"] == "acquire.return"}
     ill = _fault_times(events)
+    forced = [(event["name"], event["at"]) for event in events if event["event"] == "forced" and event["how"] == "freed"]
     seen = [
         (str(event[key]), event) for event in events
         for key in ("holder", "victim") if event["event"] in ("acquire.return", "granted") and event.get(key)
@@ -203,6 +207,8 @@ def _check_answers(verdict: Verdict, events: list[Event], lease_seconds: float |
         if answer is None or nonce in reported:
             continue
         if answer["outcome"] in ("busy", "unavailable"):
+            if any(name == event["name"] and event["at"] <= at <= answer["at"] for name, at in forced):
+                continue
             reported.add(nonce)
             verdict.broken("told not held, and was the holder", event["name"], nonce)
         elif answer["outcome"] == "unknown":

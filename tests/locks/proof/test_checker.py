@@ -42,6 +42,9 @@ SOUND = {
     "a forced end": [*grant(1, 1), event(2, "force.call", token=1), *grant(3, 2)],
     "two locks at a time": [*grant(1, 1), *grant(2, 1, name="b")],
     "an unknown that is seen for a while": [*refused(1, "unknown", "g"), *refused(3, "busy", "h", holder="g")],
+    "a grant that an operator ended before its caller heard of it": [
+        *refused(1, "busy", "h", holder="g"), event(2, "forced", token=1, how="freed"), *refused(3, "busy", "g", holder="x"),
+    ],
     "a loss that is reported in time": [*grant(1, 1), event(7.5, "lost", token=1)],
     "a loss that is reported late by a process that was stopped": [
         *grant(1, 1), event(5, "stopped", victim=1), event(20, "continued", victim=1), event(20.2, "lost", token=1),
@@ -55,6 +58,9 @@ PLANTED = {
     "a token did not rise": [*grant(1, 5), event(2, "release.call", token=5), *grant(3, 4)],
     "one call, two tokens": [*grant(1, 1, nonce="n"), event(2, "release.call", token=1), *grant(3, 2, nonce="n")],
     "told not held, and was the holder": [*refused(1, "busy", "g", holder="x"), *refused(3, "busy", "h", holder="g")],
+    "told not held, and was the holder, whom an operator ended only then": [
+        *refused(1, "busy", "g", holder="x"), *refused(3, "busy", "h", holder="g"), event(4, "forced", token=1, how="freed"),
+    ],
     "told not held, and was the holder, by a takeover": [
         *refused(1, "unavailable", "g"), event(9, "granted", token=2, victim="g"),
     ],
