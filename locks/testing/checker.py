@@ -192,11 +192,11 @@ def _allowing(grants: list[Grant]) -> list[Grant]:
 def _check_answers(verdict: Verdict, events: list[Event], lease_seconds: float | None) -> None:
     """Whoever was told "not held" never turns out to be the holder, and an unknown one not for longer than a lease.
 
-    A grant that an operator ended before its holder heard of it was rightly told as not held.
+    A caller whose very grant an operator had ended, after it was seen and before its answer came, was rightly told so.
     """
     answers = {str(event.get("nonce")): event for event in events if event["event"] == "acquire.return"}
     ill = _fault_times(events)
-    forced = [(event["name"], event["at"]) for event in events if event["event"] == "forced" and event["how"] == "freed"]
+    forced = {(event["name"], event["token"]): event["at"] for event in events if event["event"] == "forced" and event["how"] == "freed"}
     seen = [
         (str(event[key]), event) for event in events
         for key in ("holder", "victim") if event["event"] in ("acquire.return", "granted") and event.get(key)
@@ -207,7 +207,7 @@ def _check_answers(verdict: Verdict, events: list[Event], lease_seconds: float |
         if answer is None or nonce in reported:
             continue
         if answer["outcome"] in ("busy", "unavailable"):
-            if any(name == event["name"] and event["at"] <= at <= answer["at"] for name, at in forced):
+            if event["at"] <= forced.get((event["name"], event.get("holder_token")), -math.inf) <= answer["at"]:
                 continue
             reported.add(nonce)
             verdict.broken("told not held, and was the holder", event["name"], nonce)

@@ -88,7 +88,7 @@ def _use(task: Task, locks: Locks, history: History, account: Account) -> None:
     except NotGranted as exc:
         history.add(
             "acquire.return", op=operation, name=task.name, outcome=OUTCOMES[type(exc)], nonce=exc.nonce,
-            holder=getattr(exc, "holder", None), why=str(exc),
+            holder=getattr(exc, "holder", None), holder_token=getattr(exc, "token", None), why=str(exc),
         )
         return
     history.add(

@@ -21,12 +21,12 @@ def grant(at, token, *, nonce=None, pid=1, deadline=None, name="a", took=0.1):
     ]
 
 
-def refused(at, outcome, nonce, holder=None):
+def refused(at, outcome, nonce, holder=None, token=None):
     return [
         {"at": at, "event": "acquire.call", "op": nonce, "name": "a", "pid": 9},
         {
             "at": at + 0.1, "event": "acquire.return", "op": nonce, "name": "a", "pid": 9, "outcome": outcome, "nonce": nonce,
-            "holder": holder,
+            "holder": holder, "holder_token": token,
         },
     ]
 
@@ -43,7 +43,7 @@ SOUND = {
     "two locks at a time": [*grant(1, 1), *grant(2, 1, name="b")],
     "an unknown that is seen for a while": [*refused(1, "unknown", "g"), *refused(3, "busy", "h", holder="g")],
     "a grant that an operator ended before its caller heard of it": [
-        *refused(1, "busy", "h", holder="g"), event(2, "forced", token=1, how="freed"), *refused(3, "busy", "g", holder="x"),
+        *refused(1, "busy", "h", holder="g", token=1), event(2, "forced", token=1, how="freed"), *refused(3, "busy", "g", holder="x"),
     ],
     "a loss that is reported in time": [*grant(1, 1), event(7.5, "lost", token=1)],
     "a loss that is reported late by a process that was stopped": [
@@ -59,7 +59,10 @@ PLANTED = {
     "one call, two tokens": [*grant(1, 1, nonce="n"), event(2, "release.call", token=1), *grant(3, 2, nonce="n")],
     "told not held, and was the holder": [*refused(1, "busy", "g", holder="x"), *refused(3, "busy", "h", holder="g")],
     "told not held, and was the holder, whom an operator ended only then": [
-        *refused(1, "busy", "g", holder="x"), *refused(3, "busy", "h", holder="g"), event(4, "forced", token=1, how="freed"),
+        *refused(1, "busy", "g", holder="x"), *refused(3, "busy", "h", holder="g", token=1), event(4, "forced", token=1, how="freed"),
+    ],
+    "told not held, and was the holder, while an operator ended another grant": [
+        *refused(1, "busy", "h", holder="g", token=2), event(2, "forced", token=1, how="freed"), *refused(3, "busy", "g", holder="x"),
     ],
     "told not held, and was the holder, by a takeover": [
         *refused(1, "unavailable", "g"), event(9, "granted", token=2, victim="g"),
