@@ -127,7 +127,7 @@ def test_what_was_answered_is_true_although_its_node_is_gone_and_another_has_sle
     locks, other = Locks(store, background=False), CassandraStore(ring.direct, namespace=store.namespace)
     try:
         locks.acquire("x").release()
-        first, second, third = in_order(ring, store, "x")
+        first, second, third = ring.in_order(store, "x")
         third.stall()
         lease = locks.acquire("x", lease=timedelta(seconds=60))
         getattr(first, gone)()
@@ -147,15 +147,6 @@ def test_what_was_answered_is_true_although_its_node_is_gone_and_another_has_sle
         ring.heal()
         other.close()
         locks.close()
-
-
-def in_order(ring, store, name):
-    """Return the nodes as they are asked about a lock: the first decides for whoever asks."""
-    store.connection.session(SECONDS)
-    statement = store.connection._prepared["read"]
-    plan = store.connection._made.policy.make_query_plan(store.address.keyspace, statement.bind({"ns": store.namespace, "name": name}))
-    nodes = {node.host: node for node in ring.nodes}
-    return [nodes[host.endpoint.address] for host in plan]
 
 
 def asked(store, name):

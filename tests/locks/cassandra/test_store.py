@@ -52,12 +52,7 @@ def granted(store, name="x", *, fence=7):
 
 
 def first_node(ring, store, name="x"):
-    """Return the node that every client asks first about a lock."""
-    store.connection.session(SECONDS)
-    statement = store.connection._prepared["read"]
-    plan = store.connection._made.policy.make_query_plan(store.address.keyspace, statement.bind({"ns": store.namespace, "name": name}))
-    address = next(iter(plan)).address
-    return next(node for node in ring.nodes if node.host == address)
+    return ring.in_order(store, name)[0]
 
 
 def test_a_condition_on_a_missing_row_makes_no_ghost_of_one(store):

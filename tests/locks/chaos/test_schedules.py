@@ -97,11 +97,7 @@ def settled(plain, name, told, *, seconds=4.0):
 
 
 def first_number(ring, store, name):
-    session = store.connection.session(5)
-    bound = store.connection._prepared["read"].bind({"ns": store.namespace, "name": name})
-    policy = session.cluster.profile_manager.default.load_balancing_policy
-    host = next(iter(policy.make_query_plan(store.address.keyspace, bound))).address
-    return [node.host for node in ring.nodes].index(host)
+    return ring.nodes.index(ring.in_order(store, name)[0])
 
 
 def hold_requests(fault):

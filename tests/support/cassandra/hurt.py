@@ -9,7 +9,7 @@ from typing import Self
 from core.devserver.cassandra.node import Cassandra, Tuning
 from core.devserver.cassandra.programs import Programs
 from core.devserver.cassandra.ring import Ring
-from locks.stores.cassandra import Address, schema
+from locks.stores.cassandra import Address, CassandraStore, schema
 from tests.support.cassandra import clocks, proxy
 from tests.support.cassandra.clocks import NodeClock
 from tests.support.cassandra.proxy import Faults
@@ -48,6 +48,14 @@ class HurtRing:
         """Where frames may be lost and held."""
         hosts = tuple(proxy.translate(host) for host in self.ring.contact_points)
         return Address(hosts=hosts, port=self.ring.port, keyspace=KEYSPACE, translate=proxy.translate)
+
+    def in_order(self, store: CassandraStore, name: str) -> list[Cassandra]:
+        """Return the nodes as every client asks them about a lock: the first decides. Those known to be down are left out."""
+        session = store.connection.session(5)
+        bound = store.connection._prepared["read"].bind({"ns": store.namespace, "name": name})
+        policy = session.cluster.profile_manager.default.load_balancing_policy
+        nodes = {node.host: node for node in self.nodes}
+        return [nodes[host.address] for host in policy.make_query_plan(store.address.keyspace, bound)]
 
     def start(self) -> Self:
         """Start everything, and make the tables."""
