@@ -30,6 +30,7 @@ from core.locking.opening import open_locks
 
 HAND_OVER_SECONDS = 0.010     # from the stock to a handler at most, when slots are free
 EARLY_PACE_SECONDS = 0.002    # between two looks at what comes due: closer ones would hand over one job each
+TOLD_SECONDS = 0.010          # a job of several that has ended is settled within this: what is not may run twice if we die
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Bookkeeper:
         self.holdings: dict[str, Holding] = {}
         self.early: list[tuple[float, Claim]] = []   # a heap: what was claimed shortly before its moment, and that moment
         self._early_at = math.inf                    # when they are looked at next
+        self._told_at = 0.0                          # when the children of several jobs are heard next
         self.flying: set[JobRequest] = set()     # handed to the pool and not returned by it
         self.draining = self._handing = False
         self.threads = False
@@ -137,6 +139,7 @@ class Bookkeeper:
         for attempt in request.attempts:
             self.holdings[attempt.claim.id].attempt = attempt
         self.flying.add(request)
+        self._listen()
 
     # What the ledger says.
 
@@ -319,12 +322,24 @@ class Bookkeeper:
 
     # What the time brings.
 
+    def _listen(self) -> None:
+        """Hear soon what children tell of the jobs of a hand-over, as long as one may tell more before it returns."""
+        now = time.monotonic()
+        if now >= self._told_at and any(request.tells() for request in tuple(self.flying)):
+            self._told_at = now + TOLD_SECONDS
+            self.hub.call_later(TOLD_SECONDS, self._hear)
+
+    def _hear(self) -> None:
+        for request in self.running():
+            request.sweep()
+        self._listen()
+
     def tick(self) -> None:
         """Look after what no event announces; twice a second."""
         if not self.threads:
             self.pool.maintain_pool()   # Celery looks once when a child's pipe closes, and then again only after 5 s
+        self._hear()   # not by its timer alone: releases of Celery have forgotten timers with the connection
         for request in self.running():
-            request.sweep()
             if not self.threads:
                 request.enforce_beginning()
             if self.threads or len(request.attempts) > 1:   # elsewhere Celery does it
@@ -332,7 +347,7 @@ class Bookkeeper:
         self._enforce_cancellations()
         if self.keys is not None:
             self.keys.tick()
-        self._come_due()   # not by its timer alone: releases of Celery have forgotten timers with the connection
+        self._come_due()   # as above
         if self.stock.stuck(self.free()) and self.holdings:
             for queue in self.give_back(older_seconds=PATIENCE_SECONDS):   # somebody else may have a free slot
                 publishing.ring(queue)

@@ -119,6 +119,10 @@ class JobRequest(Base):
         """Take back what is not begun; of one job that a child has there is nothing."""
         return []
 
+    def tells(self) -> bool:
+        """Return whether something is to be heard of it before it returns: of one job nothing."""
+        return False
+
     def sweep(self) -> None:
         """Look at what has ended meanwhile: of one job nothing, before it returns."""
 
@@ -265,6 +269,9 @@ class TogetherRequest(JobRequest):
             self.book.restock(self.recall())
         if self.is_running(attempt):
             super().kill(attempt)
+
+    def tells(self) -> bool:
+        return self.seen < self.kept - 1 and not self.over   # of the last one its return tells
 
     def sweep(self) -> None:
         """Settle what the child has told; let the others go when it takes longer than it should."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
+from django.db import connection
 
 from apps.jobs import services as jobs
 from apps.jobs.lifecycle import Status
@@ -18,6 +19,7 @@ from tests.support.waiting import until
 from tests.support.workers import fleet
 
 LESSONS = 100            # short jobs that teach a worker that the type is short
+FEW_COMMITS = 8          # more settled thirty jobs one by one, and fewer in their few hand-overs
 ROUNDS = 8               # of what depends on how quick the machine is just now
 OTHERS_SECONDS = 15.0    # the stated bound for the siblings of a slow job is 1 s
 POOLS = ["prefork", "threads"]
@@ -143,6 +145,28 @@ def test_events_tell_of_each_job(workers, enqueue):
 
     assert expected == set(ours)
     assert len(ours) == len(set(ours))
+
+
+def settles(worker, enqueue):
+    """Return how many commits settled the jobs of hand-overs that last longer than was thought."""
+    with gathered(worker):
+        sent = [enqueue(worker, seconds=0.01) for _ in range(30)]
+    rows = ended(*sent)
+
+    assert [] == untouched(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM job WHERE id = ANY(%s)", [sent])
+        return cursor.fetchone()[0]
+
+
+def test_each_job_is_settled_soon_after_its_end_and_not_with_its_siblings(lane, enqueue):
+    assert settles(lane, enqueue) >= FEW_COMMITS
+
+
+def test_without_that_all_would_run_twice_whose_worker_dies(workers, enqueue):
+    deaf = taught(workers.start(slots=1, JOB_MODULES="tests.support.scripted,tests.support.deaf"))
+
+    assert settles(deaf, enqueue) < FEW_COMMITS
 
 
 def test_a_job_whose_process_dies_is_charged_and_no_other(prefork_lane, enqueue):
