@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import deque
 
 import psutil
 from celery.concurrency import asynpool
@@ -54,6 +55,39 @@ def test_what_comes_after_the_first_fork_is_collected_as_ever():
     [os.close(each) for each in told]
 
     assert bytes([True, True]) == answer
+
+
+class Request:
+    """Garbage in a cycle, as a request with its attempts is."""
+
+    def __init__(self):
+        self.attempts = [(self, number) for number in range(10)]
+
+
+def most_left_lying(prepare):
+    """Return how many requests that are over lay about at once, in a worker whose children were forked after `prepare`."""
+    told = os.pipe()
+    pid = os.fork()
+    if pid == 0:   # stands for the worker
+        cells = [[number] for number in range(CELLS)]
+        gc.collect()
+        prepare()
+        under_way, most = deque(maxlen=200), 0   # each lasts longer than the young generations
+        for number in range(20_000):
+            under_way.append(Request())
+            if number % 1000 == 0:
+                most = max(most, sum(type(each) is Request for each in gc.get_objects()))
+        os.write(told[1], str(most).encode())
+        os._exit(len(cells) % 2)
+    os.close(told[1])
+    os.waitpid(pid, 0)
+    answer = int(os.read(told[0], 32))
+    os.close(told[0])
+    return answer
+
+
+def test_requests_that_are_over_do_not_pile_up_and_without_that_they_would():
+    assert most_left_lying(steps.keep_shared) * 2 < most_left_lying(gc.freeze)
 
 
 def test_celery_says_when_it_is_about_to_fork():
