@@ -2,6 +2,8 @@
 
 Then one by one beside workers that are stopped, and beside the same workers at work: their slots are full of jobs that
 sleep, so that what a busy fleet adds to an enqueue is seen, and not how little of a processor is left for it.
+
+And what no committed row is put faster than by this server, on this disk: rows of one short column, without an index.
 """
 
 import statistics
@@ -27,12 +29,29 @@ def run(run: Run) -> None:
             system.flush()
             for case in ("one by one", "bulk"):
                 metrics = _measured(run, system, bulk=case == "bulk")
+                if case == "one by one" and system is run.latchwork:
+                    metrics["bare_inserts_per_s"] = _bare(run)
                 run.results.note(part="enqueue", case=case, system=system.name, number=number, metrics=metrics)
     for system in run.systems:
         for number in range(run.options.rounds):
             for case, metrics in _beside(run, system):
                 run.results.note(part="enqueue", case=case, system=system.name, number=number, metrics=metrics)
         system.purge()
+
+
+def _bare(run: Run) -> float:
+    """Return how many single INSERTs a second are committed when there is nothing else to them, by libpq's own call."""
+    with run.stage.postgres.connect() as connection:
+        connection.execute("CREATE TABLE bare (word text)")
+        connection.pgconn.prepare(b"bare", b"INSERT INTO bare VALUES ($1)")
+        speeds = []
+        for _ in range(3):
+            since = time.monotonic()
+            for _ in range(CHUNK):
+                connection.pgconn.exec_prepared(b"bare", [b"word"])
+            speeds.append(CHUNK / (time.monotonic() - since))
+        connection.execute("DROP TABLE bare")
+    return statistics.median(speeds)
 
 
 def _beside(run: Run, system: System) -> Iterator[tuple[str, dict[str, float]]]:

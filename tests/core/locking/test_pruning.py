@@ -15,6 +15,7 @@ from locks.stores.postgresql import PostgresqlStore
 pytestmark = pytest.mark.django_db
 WEEK = timedelta(days=7)
 AWAY = "postgresql://nobody@127.0.0.1:9/none"   # nothing listens there
+SHORT = timedelta(seconds=2)
 
 
 class LongAgo(Clock):
@@ -113,8 +114,9 @@ def test_the_walk_goes_on_where_the_last_one_stopped(name, monkeypatch):
     assert [names[2:], []] == left
 
 
-def test_a_store_that_is_away_is_said_to_be(settings):
+def test_a_store_that_is_away_is_said_to_be(settings, monkeypatch):
     settings.LOCKS_URL = AWAY
+    monkeypatch.setattr(pruning, "SECONDS", SHORT)
 
     with pytest.raises(LocksAway):
         prune({})

@@ -15,6 +15,7 @@ from apps.jobs.transitions import presence
 from apps.jobs.transitions.statement import on_django
 from core.api.models import IdempotencyRecord
 from core.ids import uuid7
+from core.locking import pruning
 from core.locking.opening import open_locks
 from tests.support.artifact_files import stored
 from tests.support.factories import job_in, worker
@@ -143,7 +144,8 @@ def test_it_removes_locks_of_workers_and_jobs_that_have_ended_and_no_others(lock
     assert [True] * 3 + [False] * 6 == [locks.inspect(name) is None for name in removed + kept]
 
 
-def test_a_lock_store_that_is_away_keeps_nothing_else(settings):
+def test_a_lock_store_that_is_away_keeps_nothing_else(settings, monkeypatch):
+    monkeypatch.setattr(pruning, "SECONDS", timedelta(seconds=2))
     settings.LOCKS_URL = "postgresql://nobody@127.0.0.1:9/none"   # nothing listens there
     job_in(Status.COMPLETED)
     Job.objects.update(finished_at=LONG_AGO)
