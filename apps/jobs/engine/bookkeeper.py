@@ -139,7 +139,8 @@ class Bookkeeper:
         for attempt in request.attempts:
             self.holdings[attempt.claim.id].attempt = attempt
         self.flying.add(request)
-        self._listen()
+        if request.tells():
+            self._listen()
 
     # What the ledger says.
 

@@ -51,6 +51,8 @@ class BookStep(bootsteps.StartStopStep):
         book.pool, book.hub, book.consumer = c.pool, c.hub, c
         orphans = stop.dropped(book) if book.ledger.thread is not None else []
         book.threads = bool(c.pool.body_can_be_buffer)
+        if book.threads:
+            keep_shared()   # nothing forks, and finished requests are garbage there too
         for queue in c.app.amqp.queues.consume_from:
             book.stock.serve(queue)
             book.stock.lines[queue].rung = True
