@@ -13,26 +13,36 @@ CELLS = 200_000
 MIB = 1024 * 1024
 
 
-def own_memory_after_a_collection(*, keep: bool) -> int:
-    """Return the bytes that a child has for itself once it has collected, in a process that holds many objects."""
+def in_a_worker(measure):
+    """Return the number that `measure` tells in a fork, which stands for the worker: what it freezes stays there."""
     told = os.pipe()
     pid = os.fork()
-    if pid == 0:   # stands for the worker: what it freezes stays here
-        cells = [[number] for number in range(CELLS)]
-        if keep:
-            steps.keep_shared()
-            steps.keep_shared()
-        if os.fork() == 0:
-            gc.collect()
-            os.write(told[1], str(psutil.Process().memory_full_info().uss).encode())
-            os._exit(len(cells) % 2)
-        os.wait()
-        os._exit(0)
+    if pid == 0:
+        cells = [[number] for number in range(CELLS)]   # what is loaded before the first fork
+        os.write(told[1], str(measure()).encode())
+        os._exit(len(cells) % 2)
     os.close(told[1])
     os.waitpid(pid, 0)
     answer = int(os.read(told[0], 32))
     os.close(told[0])
     return answer
+
+
+def own_memory_after_a_collection(*, keep: bool) -> int:
+    """Return the bytes that a child has for itself once it has collected, of a worker that holds many objects."""
+    def measure():
+        if keep:
+            steps.keep_shared()
+            steps.keep_shared()
+        told = os.pipe()
+        if os.fork() == 0:
+            gc.collect()
+            os.write(told[1], str(psutil.Process().memory_full_info().uss).encode())
+            os._exit(0)
+        os.wait()
+        return int(os.read(told[0], 32))
+
+    return in_a_worker(measure)
 
 
 def test_a_collection_in_a_child_copies_nothing_that_the_worker_had_loaded():
@@ -66,10 +76,7 @@ class Request:
 
 def most_left_lying(prepare):
     """Return how many requests that are over lay about at once, in a worker whose children were forked after `prepare`."""
-    told = os.pipe()
-    pid = os.fork()
-    if pid == 0:   # stands for the worker
-        cells = [[number] for number in range(CELLS)]
+    def measure():
         gc.collect()
         prepare()
         under_way, most = deque(maxlen=200), 0   # each lasts longer than the young generations
@@ -77,13 +84,9 @@ def most_left_lying(prepare):
             under_way.append(Request())
             if number % 1000 == 0:
                 most = max(most, sum(type(each) is Request for each in gc.get_objects()))
-        os.write(told[1], str(most).encode())
-        os._exit(len(cells) % 2)
-    os.close(told[1])
-    os.waitpid(pid, 0)
-    answer = int(os.read(told[0], 32))
-    os.close(told[0])
-    return answer
+        return most
+
+    return in_a_worker(measure)
 
 
 def test_requests_that_are_over_do_not_pile_up_and_without_that_they_would():
