@@ -98,6 +98,9 @@ class Flight:
 
     over = True
 
+    def tells(self):
+        return False
+
 
 @pytest.fixture
 def handing(monkeypatch):
