@@ -29,9 +29,9 @@ def run(run: Run) -> None:
             system.flush()
             for case in ("one by one", "bulk"):
                 metrics = _measured(run, system, bulk=case == "bulk")
-                if case == "one by one" and system is run.latchwork:
-                    metrics["bare_inserts_per_s"] = _bare(run)
                 run.results.note(part="enqueue", case=case, system=system.name, number=number, metrics=metrics)
+        floor = {"bare_inserts_per_s": _bare(run)}
+        run.results.note(part="enqueue", case="one by one", system=run.latchwork.name, number=number, metrics=floor)
     for system in run.systems:
         for number in range(run.options.rounds):
             for case, metrics in _beside(run, system):

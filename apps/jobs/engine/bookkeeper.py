@@ -326,7 +326,7 @@ class Bookkeeper:
     def _listen(self) -> None:
         """Hear soon what children tell of the jobs of a hand-over, as long as one may tell more before it returns."""
         now = time.monotonic()
-        if now >= self._told_at and any(request.tells() for request in tuple(self.flying)):
+        if now >= self._told_at and any(request.tells() for request in self.running()):
             self._told_at = now + TOLD_SECONDS
             self.hub.call_later(TOLD_SECONDS, self._hear)
 

@@ -271,7 +271,7 @@ class TogetherRequest(JobRequest):
             super().kill(attempt)
 
     def tells(self) -> bool:
-        return self.seen < self.kept - 1 and not self.over   # of the last one its return tells
+        return self.seen < self.kept - 1   # of the last one its return tells
 
     def sweep(self) -> None:
         """Settle what the child has told; let the others go when it takes longer than it should."""

@@ -98,9 +98,6 @@ class Flight:
 
     over = True
 
-    def tells(self):
-        return False
-
 
 @pytest.fixture
 def handing(monkeypatch):

@@ -13,14 +13,13 @@ CELLS = 200_000
 MIB = 1024 * 1024
 
 
-def in_a_worker(measure):
-    """Return the number that `measure` tells in a fork, which stands for the worker: what it freezes stays there."""
+def in_a_fork(measure):
+    """Return the number that `measure` returns there."""
     told = os.pipe()
     pid = os.fork()
     if pid == 0:
-        cells = [[number] for number in range(CELLS)]   # what is loaded before the first fork
-        os.write(told[1], str(measure()).encode())
-        os._exit(len(cells) % 2)
+        os.write(told[1], str(int(measure())).encode())
+        os._exit(0)
     os.close(told[1])
     os.waitpid(pid, 0)
     answer = int(os.read(told[0], 32))
@@ -28,19 +27,26 @@ def in_a_worker(measure):
     return answer
 
 
+def in_a_worker(measure):
+    """Return what `measure` returns in a process that has loaded much; what it freezes stays there."""
+    def loaded():
+        _cells = [[number] for number in range(CELLS)]
+        return measure()
+
+    return in_a_fork(loaded)
+
+
 def own_memory_after_a_collection(*, keep: bool) -> int:
     """Return the bytes that a child has for itself once it has collected, of a worker that holds many objects."""
+    def child():
+        gc.collect()
+        return psutil.Process().memory_full_info().uss
+
     def measure():
         if keep:
             steps.keep_shared()
             steps.keep_shared()
-        told = os.pipe()
-        if os.fork() == 0:
-            gc.collect()
-            os.write(told[1], str(psutil.Process().memory_full_info().uss).encode())
-            os._exit(0)
-        os.wait()
-        return int(os.read(told[0], 32))
+        return in_a_fork(child)
 
     return in_a_worker(measure)
 
@@ -52,19 +58,14 @@ def test_a_collection_in_a_child_copies_nothing_that_the_worker_had_loaded():
 
 
 def test_what_comes_after_the_first_fork_is_collected_as_ever():
-    told = os.pipe()
-    if os.fork() == 0:
+    def measure():
         steps.keep_shared()
         first = gc.get_freeze_count()
         later = [[number] for number in range(1000)]
         steps.keep_shared()
-        os.write(told[1], bytes([first > len(later), gc.get_freeze_count() <= first]))
-        os._exit(0)
-    os.wait()
-    answer = os.read(told[0], 2)
-    [os.close(each) for each in told]
+        return first > len(later) and gc.get_freeze_count() <= first
 
-    assert bytes([True, True]) == answer
+    assert in_a_fork(measure)
 
 
 class Request:

@@ -148,18 +148,29 @@ def test_events_tell_of_each_job(workers, enqueue):
     assert len(ours) == len(set(ours))
 
 
-def settles(worker, enqueue):
-    """Return how many commits settled the jobs of a few hand-overs that last longer than was thought."""
-    for _ in range(ROUNDS):   # on a loaded machine short jobs are measured long, and then few travel together
+def in_good_rounds(worker, send, *, is_good):
+    """Send until it went as said, of (hand-overs, jobs handed over); return what was sent last, its rows and both numbers."""
+    for _ in range(ROUNDS):   # on a loaded machine short jobs are measured long, and then each travels alone
         before = counts(worker)
         with gathered(worker):
-            sent = [enqueue(worker, seconds=0.01) for _ in range(30)]
+            sent = send()
         rows = ended(*sent)
-        if growth(worker, before)[0] <= FEW_HAND_OVERS:
+        hand_overs, handed = growth(worker, before)
+        if is_good(hand_overs, handed):
             break
         taught(worker)
+    return sent, rows, hand_overs, handed
+
+
+def settles(worker, enqueue):
+    """Return how many commits settled the jobs of a few hand-overs that last longer than was thought."""
+    sent, rows, hand_overs, _ = in_good_rounds(
+        worker, lambda: [enqueue(worker, seconds=0.01) for _ in range(30)],
+        is_good=lambda hand_overs, _: hand_overs <= FEW_HAND_OVERS,
+    )
 
     assert [] == untouched(rows)
+    assert hand_overs <= FEW_HAND_OVERS
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT xmin::text) FROM job WHERE id = ANY(%s)", [sent])
         return cursor.fetchone()[0]
@@ -205,15 +216,9 @@ def test_a_slow_job_does_not_hold_its_siblings(workers, enqueue, desk, lane):
 
 
 def test_a_hand_over_of_jobs_that_became_slower_is_cut(lane, enqueue):
-    for _ in range(ROUNDS):   # on a loaded machine short jobs are measured long, and then each travels alone
-        before = counts(lane)
-        with gathered(lane):
-            sent = [enqueue(lane, "effect", seconds=0.2) for _ in range(12)]
-        rows = ended(*sent)
-        hand_overs, handed = growth(lane, before)
-        if handed > 12:
-            break
-        taught(lane)
+    sent, rows, hand_overs, handed = in_good_rounds(
+        lane, lambda: [enqueue(lane, "effect", seconds=0.2) for _ in range(12)], is_good=lambda _, handed: handed > 12,
+    )
 
     assert [] == untouched(rows)
     assert [1] * 12 == [len(effects.of(job_id)) for job_id in sent]
