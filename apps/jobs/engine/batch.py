@@ -23,8 +23,15 @@ class Batch:
     keys: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
+        return bool(self.fetches) or self._does_more()
+
+    def only_asks(self) -> bool:
+        """Whether it is one fetch and nothing else, as when a ticket wakes an idle worker."""
+        return len(self.fetches) == 1 and not self._does_more()
+
+    def _does_more(self) -> bool:
         timed = self.beat or self.roll or self.queues or self.stopping
-        return bool(self.endings or self.fetches or timed or self.notes or self.keys)
+        return bool(self.endings or timed or self.notes or self.keys)
 
 
 @dataclass(slots=True)

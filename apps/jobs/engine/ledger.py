@@ -4,6 +4,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -23,6 +24,7 @@ from apps.jobs.engine.stock import Fetch
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions import fetch, heads, presence, settle, token
 from apps.jobs.transitions.connection import TRANSACTION_SECONDS, connect
+from apps.jobs.transitions.direct import straight
 from apps.jobs.transitions.presence import Held, Start
 from apps.jobs.transitions.settle import Ending, Settled
 from apps.jobs.transitions.statement import Execute, Reply
@@ -191,11 +193,12 @@ class Ledger:
 
     def _commit(self, batch: Batch) -> Answer:
         connection = self._connected()
-        execute, worker = connection.execute, self._worker
+        alone, worker = batch.only_asks(), self._worker   # a free slot waits for it: the shortest way
+        execute = straight(connection) if alone else connection.execute
         settled = alive = roll = over = queues = None
         fetched = []
         asked_at = clock.elapsed()
-        with connection.pipeline():
+        with nullcontext() if alone else connection.pipeline():
             if batch.endings:
                 settled = settle.settle(execute, batch.endings, worker=worker, rescue_cap=self.config.rescue_cap)
             locks = _send_of_locks(execute, batch)

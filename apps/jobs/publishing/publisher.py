@@ -10,22 +10,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 from celery import Celery
 from celery._state import get_current_app
-from kombu import Connection
-from kombu.exceptions import KombuError
 
 from apps.jobs import metrics
 from apps.jobs.conf import config
-from apps.jobs.publishing import ticket
+from apps.jobs.publishing.bell import Bell
 
 MOST_QUEUES = 1000
 EXIT_SECONDS = 2.0
 BROKEN_PAUSE_SECONDS = 0.5
-SOCKET_SECONDS = 2.0
 REST_SECONDS = 0.005   # a burst of single jobs costs a ring each so often, not a ring and two thread switches each
 FULL_SECONDS = 0.02    # the same where the line in the broker was full: whoever takes a ticket from it sees the row
 
@@ -33,15 +29,15 @@ log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """One process's thread and broker connection for ringing."""
+    """One process's thread for ringing, and what is noted for it."""
 
     def __init__(self, app: Celery) -> None:
-        self.app, self.pid = app, os.getpid()
+        self.pid = os.getpid()
         self._due: dict[str, int] = {}
         self._resting: dict[str, float] = {}   # until when a queue that was just rung is not rung again
         self._changed = threading.Condition()
         self._busy = False
-        self._connection: Connection | None = None
+        self._bell = Bell(app)
         self._thread: threading.Thread | None = None
 
     def note(self, queue: str, count: int, *, at_once: bool = False) -> None:
@@ -92,36 +88,16 @@ class Publisher:
         """Ring, and return how long each queue then rests; None when the broker did not take it."""
         rests = {}
         try:
-            if self._connection is None:
-                self._connection = connection(self.app)
             for queue, count in due.items():
-                put = ticket.put(self.app, self._connection, queue, count=count, most=config().tickets)
+                put = self._bell.put(queue, count=count, most=config().tickets)
                 rests[queue] = REST_SECONDS if put else FULL_SECONDS
                 metrics.rang()
         except Exception as exc:  # noqa: BLE001  whatever a broker's client may raise: a ring must never harm anybody
             metrics.ring_failed("broker")
             log.warning("ring.failed", queues=sorted(due), error=f"{type(exc).__name__}: {exc}")
-            close(self._connection)
-            self._connection = None
+            self._bell.close()
             return None
         return rests
-
-
-def connection(app: Celery) -> Connection:
-    """Return a broker connection of the caller's own whose every wait is bounded."""
-    options = {
-        **(app.conf.broker_transport_options or {}),
-        "socket_timeout": SOCKET_SECONDS, "socket_connect_timeout": SOCKET_SECONDS, "health_check_interval": 0,
-        "max_retries": 0,
-    }
-    return app.connection_for_write(connect_timeout=SOCKET_SECONDS, transport_options=options)
-
-
-def close(broker: Connection | None) -> None:
-    """Close a connection that may be broken."""
-    if broker is not None:
-        with suppress(KombuError, OSError, *broker.connection_errors):
-            broker.collapse() if hasattr(broker, "collapse") else broker.close()
 
 
 _publisher: Publisher | None = None

@@ -15,6 +15,7 @@ from celery import Celery
 from kombu import Connection
 
 TASK = "jobs.fetch"
+_UNNAMED = "@" * 36   # in place of an id, and as long: no queue's name has such a character
 
 _RING = """
 local missing = tonumber(ARGV[1]) - redis.call('LLEN', KEYS[1])
@@ -25,7 +26,7 @@ return math.max(0, math.min(#ARGV - 1, missing))"""
 @functools.lru_cache(1024)
 def _template(queue: str) -> str:
     headers = {
-        "lang": "py", "task": TASK, "id": "@id@", "root_id": "@id@", "parent_id": None, "group": None, "argsrepr": "",
+        "lang": "py", "task": TASK, "id": _UNNAMED, "root_id": _UNNAMED, "parent_id": None, "group": None, "argsrepr": "",
         "kwargsrepr": "", "origin": "latchwork", "retries": 0, "eta": None, "expires": None,
         "timelimit": [None, None], "ignore_result": True,
     }
@@ -34,15 +35,33 @@ def _template(queue: str) -> str:
         "body": base64.b64encode(body.encode()).decode(), "content-encoding": "utf-8",
         "content-type": "application/json", "headers": headers,
         "properties": {
-            "correlation_id": "@id@", "reply_to": "", "delivery_mode": 2, "priority": 0, "body_encoding": "base64",
-            "delivery_info": {"exchange": "", "routing_key": queue}, "delivery_tag": "@tag@",
+            "correlation_id": _UNNAMED, "reply_to": "", "delivery_mode": 2, "priority": 0, "body_encoding": "base64",
+            "delivery_info": {"exchange": "", "routing_key": queue}, "delivery_tag": _UNNAMED,
         },
     })
 
 
 def message(queue: str) -> str:
     """Return a new ticket for a queue, as kombu's Redis transport stores it."""
-    return _template(queue).replace("@id@", str(uuid.uuid4())).replace("@tag@", str(uuid.uuid4()))
+    return _template(queue).replace(_UNNAMED, str(uuid.uuid4()))
+
+
+def command(connection: Connection, queue: str, *, most: int) -> tuple[Any, ...]:
+    """Return what Redis is told to put one ticket in a queue's line, the id left open, once it knows the script."""
+    channel: Any = connection.default_channel
+    key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, 0)}"  # noqa: SLF001  the key's form is pinned by a contract test
+    return "EVALSHA", _script(channel).sha, 1, key, most, _template(queue)
+
+
+def named(packed: bytes) -> bytes:
+    """Return a packed command with a new ticket's id in it."""
+    return packed.replace(_UNNAMED.encode(), str(uuid.uuid4()).encode())
+
+
+def pool(connection: Connection) -> Any:
+    """Return the pool of redis-py's connections behind a broker connection; None on other brokers."""
+    channel: Any = connection.default_channel
+    return channel.client.connection_pool if hasattr(channel, "_q_for_pri") else None
 
 
 def put(app: Celery, connection: Connection, queue: str, *, count: int, most: int) -> int:
@@ -53,7 +72,7 @@ def put(app: Celery, connection: Connection, queue: str, *, count: int, most: in
     channel: Any = connection.default_channel
     if hasattr(channel, "_q_for_pri"):
         key = channel._q_for_pri(queue, 0)  # noqa: SLF001  the key's form is pinned by a contract test
-        script = channel.client.register_script(_RING)   # kombu's client adds its `global_keyprefix` to the key itself
+        script = _script(channel)   # kombu's client adds its `global_keyprefix` to the key itself
         return int(script(keys=[key], args=[most, *(message(queue) for _ in range(count))]))
     producer = app.amqp.Producer(channel, auto_declare=False)   # not the app's pool: its waits are not bounded by us
     for _ in range(count):
@@ -63,3 +82,7 @@ def put(app: Celery, connection: Connection, queue: str, *, count: int, most: in
             priority=0, correlation_id=headers["id"], retry=False,
         )
     return count
+
+
+def _script(channel: Any) -> Any:
+    return channel.client.register_script(_RING)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from apps.jobs.transitions.direct import array
 from apps.jobs.transitions.statement import Execute, Reply
 
 
@@ -84,10 +85,10 @@ def fetch(
     `token` is that of the lock which stands for the worker, if one does; it is kept with each attempt. Each claim is
     told the worker's `life`.
     """
-    params = {
-        "worker": worker, "queue": queue, "types": types, "limit": limit,
-        "priority": after.priority, "run_at": after.run_at, "id": after.id,
-        "token": token,
+    params = {   # as text, so that it may go `straight`
+        "worker": str(worker), "queue": queue, "types": array(types), "limit": str(limit),
+        "priority": str(after.priority), "run_at": after.run_at.isoformat(), "id": str(after.id),
+        "token": None if token is None else str(token),
     }
     return Reply(execute(_FETCH, params), lambda rows: _in_order(rows, life))
 

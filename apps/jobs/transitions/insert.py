@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.jobs.transitions.direct import Direct
+from apps.jobs.transitions.direct import Direct, array
 from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.statement import Execute, Reply
 
@@ -124,14 +124,8 @@ def insert_ready(job: NewJob) -> None:
     """Insert one job that is ready at once and has a new id, no unique key and no lock: nothing can be in its way."""
     _READY.execute((
         str(job.id), job.type, job.queue, str(job.priority), str(job.max_attempts), repr(job.timeout_seconds),
-        _array(job.tags), job.payload, str(job.payload_version), job.request_id,
+        array(job.tags), job.payload, str(job.payload_version), job.request_id,
     ))
-
-
-def _array(texts: Sequence[str]) -> str:
-    """Return an array as PostgreSQL reads it."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
-from apps.jobs.publishing import publisher
+from apps.jobs.publishing import bell
 from config.celery import app
 from tests.jobs.engine.conftest import ended
 from tests.support.waiting import until
@@ -12,9 +12,9 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def broker():
-    opened = publisher.connection(app)
+    opened = bell.connection(app)
     yield opened.default_channel.client
-    publisher.close(opened)
+    bell.close(opened)
 
 
 def hang_up(broker):

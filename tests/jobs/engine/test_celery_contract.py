@@ -27,7 +27,7 @@ from apps.jobs.engine import poolside
 from apps.jobs.engine import strategy as ours_of_it
 from apps.jobs.engine.poolside import TRAYS
 from apps.jobs.engine.request import JobRequest, Message
-from apps.jobs.publishing import publisher
+from apps.jobs.publishing import bell
 from config.celery import app as ours
 from tests.jobs.engine.test_stock import rows
 
@@ -305,7 +305,7 @@ def test_a_hub_is_woken_by_another_thread():
 
 
 def test_events_are_sent_when_the_buffer_is_full_and_not_before(app):
-    broker = publisher.connection(ours)
+    broker = bell.connection(ours)
     sent = []
     dispatcher = app.events.Dispatcher(broker, hostname="h@test", buffer_group={"task"}, buffer_limit=3)
     dispatcher.on_send_buffered = None
@@ -317,7 +317,7 @@ def test_events_are_sent_when_the_buffer_is_full_and_not_before(app):
         full = list(sent)
         dispatcher.send("task-received", uuid="x")
         dispatcher.flush()
-    publisher.close(broker)
+    bell.close(broker)
 
     assert ([], [3], [3, 1]) == (before, full, sent)
 
@@ -377,10 +377,10 @@ def test_connections_are_kept_between_tasks_by_our_setting(db):
 
 
 def test_kombu_keeps_each_priority_in_a_list_of_its_own_and_tickets_have_the_one_with_the_queues_name():
-    broker = publisher.connection(ours)
+    broker = bell.connection(ours)
     channel = broker.default_channel
     keys = [channel._q_for_pri("q", priority) for priority in (0, 3, 6, 9)]
-    publisher.close(broker)
+    bell.close(broker)
 
     assert "q" == keys[0]
     assert 4 == len(set(keys))

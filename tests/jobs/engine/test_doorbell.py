@@ -5,7 +5,7 @@ from kombu import Consumer, Queue
 from kombu.transport import redis
 
 from apps.jobs.engine import doorbell
-from apps.jobs.publishing import publisher, ticket
+from apps.jobs.publishing import bell, ticket
 from config.celery import app
 
 QUEUE = "doorbell"
@@ -15,7 +15,7 @@ QUEUE = "doorbell"
 def channel(monkeypatch):
     """A channel as a worker's is; its broker's database is emptied after."""
     monkeypatch.setattr(redis.Channel, "QoS", doorbell.QoS)
-    connection = publisher.connection(app)
+    connection = bell.connection(app)
     channel = connection.channel()
     yield channel
     channel.queue_purge(QUEUE)
@@ -43,7 +43,7 @@ def receipts(channel):
 
 def test_channels_ask_for_the_class_that_is_replaced(monkeypatch):
     monkeypatch.setattr(redis.Channel, "QoS", doorbell.QoS)
-    connection = publisher.connection(app)
+    connection = bell.connection(app)
 
     assert doorbell.QoS is type(connection.channel().qos)
     connection.release()

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from apps.jobs import publishing
 from apps.jobs.conf import config
 from apps.jobs.publishing import publisher
+from apps.jobs.publishing.bell import Bell
 from tests.support import brokers
 from tests.support.waiting import until
 
@@ -52,13 +53,13 @@ def test_rings_of_many_threads_for_many_queues_all_arrive(broker):
 @pytest.fixture
 def put(monkeypatch):
     """What went to the broker, ring by ring."""
-    rings, real = [], publisher.ticket.put
+    rings, real = [], Bell.put
 
-    def noted(app, connection, queue, *, count, most):
+    def noted(bell, queue, *, count, most):
         rings.append((queue, count))
-        return real(app, connection, queue, count=count, most=most)
+        return real(bell, queue, count=count, most=most)
 
-    monkeypatch.setattr(publisher.ticket, "put", noted)
+    monkeypatch.setattr(Bell, "put", noted)
     return rings
 
 
@@ -160,7 +161,7 @@ warnings.simplefilter("ignore", DeprecationWarning)   # forking a process with t
 publishing.ring("before")
 assert publishing.flush()
 mine = publisher._publisher
-socket_before = mine._connection.default_channel.client.connection_pool
+socket_before = mine._bell._broker.default_channel.client.connection_pool
 with publisher._lock, mine._changed:
     child = os.fork()
     if child == 0:
@@ -174,7 +175,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 publishing.ring("after")
 assert publishing.flush()
 assert mine is publisher._publisher
-assert socket_before is mine._connection.default_channel.client.connection_pool
+assert socket_before is mine._bell._broker.default_channel.client.connection_pool
 """)
 
     assert 0 == ended.returncode, ended.stderr
@@ -219,16 +220,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.parametrize("failure", [RuntimeError("odd"), OSError("gone"), ValueError()])
 def test_whatever_a_brokers_client_raises_is_counted_and_the_thread_lives_on(broker, monkeypatch, failure):
-    before, real = failed("broker"), publisher.ticket.put
+    before, real = failed("broker"), Bell.put
 
     def broken(*args, **kwargs):
         raise failure
 
     with brokers.publishing_to(os.environ["BROKER_URL"]) as mine:
-        monkeypatch.setattr(publisher.ticket, "put", broken)
+        monkeypatch.setattr(Bell, "put", broken)
         mine.note("mail", 1)
         assert mine.flush(5)
-        monkeypatch.setattr(publisher.ticket, "put", real)
+        monkeypatch.setattr(Bell, "put", real)
         mine.note("mail", 1)
         assert until(lambda: mine.flush(1) and broker.llen("mail") == 1, message="the next ring is heard")
 

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery, current_app
 from kombu import Connection, Queue
 
-from apps.jobs.publishing import publisher, ticket
+from apps.jobs.publishing import bell, ticket
 from tests.support.brokers import tickets
 
 OWN = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to", "origin", "argsrepr", "kwargsrepr", "ignore_result")
@@ -17,9 +17,9 @@ OWN = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to", "origin", 
 
 @pytest.fixture
 def connection(broker):
-    opened = publisher.connection(current_app)
+    opened = bell.connection(current_app)
     yield opened
-    publisher.close(opened)
+    bell.close(opened)
 
 
 def put(connection, *, queue="mail", count=1, most=20):
@@ -126,10 +126,10 @@ def test_the_script_is_loaded_anew_after_the_broker_forgot_it(broker, connection
 def test_a_key_prefix_is_used_as_kombu_uses_it(broker):
     app = Celery("prefixed", broker=os.environ["BROKER_URL"], set_as_current=False)
     app.conf.broker_transport_options = {"global_keyprefix": "site-a:"}
-    opened = publisher.connection(app)
+    opened = bell.connection(app)
     ticket.put(app, opened, "mail", count=1, most=20)
     app.send_task(ticket.TASK, queue="mail", priority=0, connection=opened)   # as kombu does it
-    publisher.close(opened)
+    bell.close(opened)
     app.close()
 
     assert 2 == broker.llen("site-a:mail")
@@ -137,12 +137,12 @@ def test_a_key_prefix_is_used_as_kombu_uses_it(broker):
 
 def test_a_broker_that_has_no_script_gets_tickets_from_kombus_producer():
     app = Celery("memory", broker="memory://", set_as_current=False)
-    opened = publisher.connection(app)
+    opened = bell.connection(app)
 
     assert 3 == ticket.put(app, opened, "mail", count=3, most=20)
     with app.connection_for_read() as reading:
         messages = [reading.default_channel.basic_get("mail", no_ack=True) for _ in range(4)]
-    publisher.close(opened)
+    bell.close(opened)
     app.close()
 
     assert ["jobs.fetch"] * 3 == [each.headers["task"] for each in messages if each]
