@@ -38,8 +38,8 @@ EARLY = 0.05   # what is nearly due is done in this look, so that all duties sha
 RACE = 0.02    # a row that became due between two statements of one look is not held by anybody
 HAIR = 0.0003
 # So long before its moment a row is moved, rung for and claimed. The worker that claims it holds it back until then.
-LEAD = 0.02
-PACE = 0.003   # between looks that move something: what became due meanwhile is not late yet
+LEAD = 0.03
+PACE = 0.008   # between looks that move something: what comes due meanwhile is early enough, and a look with its fetches costs more than the job
 # Times as long as the look took. Where a transaction holds back vacuum, a look reads every row that has left since.
 RESCUE_REST, NEGLECTED_REST, SWEEP_REST = 4, 20, 4
 SHORTEST_REST = 1.0
