@@ -272,7 +272,7 @@ class Bookkeeper:
         now = time.monotonic()
         queues = set()
         for holding in list(self.holdings.values()):
-            waits = holding.attempt is None or holding.attempt.request.handle is None
+            waits = holding.attempt is None or (not holding.attempt.over and holding.attempt.request.handle is None)
             if waits and not holding.returning and now - holding.since >= older_seconds:
                 queues.add(holding.claim.queue)
                 self.take_back(holding)

@@ -133,6 +133,8 @@ class JobRequest(Base):
         self.gone = True
         self._clear()
         self.book.freed(self)
+        # It was part of two circles: with all its rows it would wait for a collection, and many with it.
+        self.attempts, self.handle = [], None
 
     def _clear(self) -> None:
         for attempt in self.attempts:
@@ -185,9 +187,10 @@ class JobRequest(Base):
             self.returned()
 
     def _broke(self, exc: BaseException) -> None:
-        if isinstance(exc, TimeLimitExceeded) and not self.over:
-            self.attempts[0].time_out()
-        self.attempts[0].fail_with(exc)
+        for attempt in self.attempts:   # none where it was given up before
+            if isinstance(exc, TimeLimitExceeded) and not attempt.over:
+                attempt.time_out()
+            attempt.fail_with(exc)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  Celery's signature
         if not soft and not self.over:

@@ -1,6 +1,5 @@
 """Joins the bookkeeper to Celery's consumer, and buffers its events."""
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -10,7 +9,7 @@ from typing import Any
 
 import billiard.pool
 import structlog
-from celery import Celery, bootsteps, signals
+from celery import Celery, bootsteps
 from celery.worker import state
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
@@ -21,18 +20,16 @@ from prometheus_client import start_http_server
 
 from apps.jobs import registry, selectors
 from apps.jobs.conf import config
-from apps.jobs.engine import doorbell, poolside, stop, turns
+from apps.jobs.engine import doorbell, forking, poolside, stop, turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.identity import start_facts
 from apps.jobs.publishing import ticket
 from core.errors import Misconfigured
-from core.locking.metrics import OBSERVER
 
 TICK_SECONDS = 0.5
 EVENTS_SECONDS = 0.1
 EVENTS_BUFFER = 256
 PORTS = 64
-OLDEST_THRESHOLD = 1   # collections of the middle generation between two full ones, which have little to look at
 FORKING = ("prefork", "processes")
 POOLS = (*FORKING, "threads", "thread")
 
@@ -52,7 +49,7 @@ class BookStep(bootsteps.StartStopStep):
         orphans = stop.dropped(book) if book.ledger.thread is not None else []
         book.threads = bool(c.pool.body_can_be_buffer)
         if book.threads:
-            keep_shared()   # nothing forks, and finished requests are garbage there too
+            forking.keep_shared()   # nothing forks, and finished requests are garbage there too
         for queue in c.app.amqp.queues.consume_from:
             book.stock.serve(queue)
             book.stock.lines[queue].rung = True
@@ -133,31 +130,12 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     poolside.register(app)
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     doorbell.install()
-    signals.worker_before_create_process.connect(keep_shared)
-    signals.worker_process_init.connect(count_no_locks)
+    forking.install()
     app.conf.worker_consumer = "apps.jobs.engine.away:Consumer"
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
-
-
-def keep_shared(**_: Any) -> None:
-    """Before the first fork: let no garbage collection touch what is there, or each child copies nearly all of it.
-
-    Finished requests are garbage in cycles. Python collects it when a quarter as much has come together as the last full
-    collection left, which by default would be some thousand jobs in each worker; without the frozen ones that is soon.
-    """
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
-        gc.collect()   # leaves nothing, so that the next ones are no longer put off
-        gc.set_threshold(*gc.get_threshold()[:2], OLDEST_THRESHOLD)
-
-
-def count_no_locks(**_: Any) -> None:
-    """In a child: nobody reads its counts, and a thread of the main process may have held what guards them at the fork."""
-    OBSERVER.silent = True
 
 
 def _never() -> None:

@@ -1,8 +1,8 @@
 """How Celery's consumer treats our tasks: a ticket wakes the bookkeeper, a job becomes a `JobRequest`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 import structlog
 from celery import Celery
@@ -44,7 +44,7 @@ def _carrying(
         celerys = worker_request.create_request_cls(base, *args, **{**kwargs, "trace": trace})
         return type(kind.__name__, (kind, celerys), {"book": book})
 
-    with patch.object(strategy, "create_request_cls", create), patch.object(consumer, "disable_rate_limits", new=True):
+    with _replaced(strategy, "create_request_cls", create), _replaced(consumer, "disable_rate_limits", True):
         book.handlers[task.name] = strategy.default(task, app, consumer, **options)
 
     def refuse(message: Any, *_: Any) -> None:
@@ -52,6 +52,16 @@ def _carrying(
         message.ack_log_error(log, consumer.connection_errors)
 
     return refuse
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def ticket_strategy(_task: Any, app: Celery, consumer: Any, **_: Any) -> Handler:

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from apps.jobs.engine import steps
+from apps.jobs.engine import forking
 from core.locking.metrics import OBSERVER
 from locks import Locks
 from locks.stores.memory import MemoryStore
@@ -25,7 +25,7 @@ def status_of_a_child(*, begin):
 
 
 def test_a_child_that_began_as_those_of_a_worker_acquires_a_lock():
-    assert 0 == status_of_a_child(begin=steps.count_no_locks)
+    assert 0 == status_of_a_child(begin=forking.count_no_locks)
     assert OBSERVER.silent is False   # this is no child
 
 

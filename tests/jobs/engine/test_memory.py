@@ -7,7 +7,7 @@ from collections import deque
 import psutil
 from celery.concurrency import asynpool
 
-from apps.jobs.engine import steps
+from apps.jobs.engine import forking
 
 CELLS = 200_000
 MIB = 1024 * 1024
@@ -44,8 +44,8 @@ def own_memory_after_a_collection(*, keep: bool) -> int:
 
     def measure():
         if keep:
-            steps.keep_shared()
-            steps.keep_shared()
+            forking.keep_shared()
+            forking.keep_shared()
         return in_a_fork(child)
 
     return in_a_worker(measure)
@@ -59,10 +59,10 @@ def test_a_collection_in_a_child_copies_nothing_that_the_worker_had_loaded():
 
 def test_what_comes_after_the_first_fork_is_collected_as_ever():
     def measure():
-        steps.keep_shared()
+        forking.keep_shared()
         first = gc.get_freeze_count()
         later = [[number] for number in range(1000)]
-        steps.keep_shared()
+        forking.keep_shared()
         return first > len(later) and gc.get_freeze_count() <= first
 
     assert in_a_fork(measure)
@@ -91,7 +91,7 @@ def most_left_lying(prepare):
 
 
 def test_requests_that_are_over_do_not_pile_up_and_without_that_they_would():
-    assert most_left_lying(steps.keep_shared) * 2 < most_left_lying(gc.freeze)
+    assert most_left_lying(forking.keep_shared) * 2 < most_left_lying(gc.freeze)
 
 
 def test_celery_says_when_it_is_about_to_fork():

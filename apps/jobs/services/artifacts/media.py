@@ -2,8 +2,6 @@
 
 import re
 
-import puremagic
-
 HEAD = 64 * 1024
 UNKNOWN = "application/octet-stream"
 PLAIN = "text/plain"
@@ -67,6 +65,8 @@ def _written(text: str) -> str:
 def _binary(head: bytes) -> str:
     if head.startswith(b"PK\x03\x04"):
         return next((found for part, found in PARTS.items() if b"[Content_Types].xml" in head and part in head), ZIP)
+    import puremagic  # noqa: PLC0415  its tables are 1 MiB, in each worker, and few jobs read a foreign file
+
     try:
         found = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
