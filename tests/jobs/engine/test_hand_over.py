@@ -1,5 +1,7 @@
 """A hand-over of several jobs as the main process holds it: what is settled, what goes back, and its tray once."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ from celery.exceptions import TaskRevokedError
 from celery.worker.request import Request
 
 from apps.jobs.engine import request as requests
+from apps.jobs.engine.attempt import Attempt
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.poolside import _packed
 from apps.jobs.engine.request import Message, TogetherRequest
@@ -79,6 +82,34 @@ def test_a_hand_over_that_is_over_twice_returns_its_tray_once(made, lent):
 
     assert {0, 1} == numbers
     assert [made] == made.book.freed_requests
+
+
+class Result:
+    """As the pool's: it knows what to call when the request has ended."""
+
+    def __init__(self, callback):
+        self.callback = callback
+
+
+def attempts():
+    return sum(type(each) is Attempt for each in gc.get_objects())
+
+
+def test_what_is_over_is_gone_at_once_and_waits_for_no_collection(made):
+    result = Result(made.on_success)
+    known, made.handle, before = weakref.ref(result), result, attempts()
+    del result
+    run(made, 5)
+    gc.disable()
+    try:
+        made._told(None)
+        made.returned()
+        left = attempts()
+    finally:
+        gc.enable()
+
+    assert [AttemptOutcome.COMPLETED] * 5 == list(made.book.settled.values())
+    assert (before - 5, None) == (left, known())
 
 
 def test_what_was_given_back_while_it_waited_for_a_slot_is_not_given_to_the_pool(made):

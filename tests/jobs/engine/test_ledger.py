@@ -56,6 +56,20 @@ def claimed(ledger, count=1):
     return claims
 
 
+def cursors_of(ledger, batch, monkeypatch):
+    """Commit a batch; what it claimed, and how many statements went through a cursor."""
+    seen, execute = [], psycopg.Cursor.execute
+
+    def spied(self, query, *arguments, **options):
+        seen.append(query)
+        return execute(self, query, *arguments, **options)
+
+    with monkeypatch.context() as spy:
+        spy.setattr(psycopg.Cursor, "execute", spied)
+        answer, _ = turn(ledger, batch)
+    return [claim.id for _, claims in answer.fetched for claim in claims], len(seen)
+
+
 def completed(claim, result="1"):
     return Ending(id=claim.id, fence=claim.fence, outcome=AttemptOutcome.COMPLETED, result=result)
 
@@ -338,3 +352,16 @@ def test_a_scheduled_job_is_not_fetched(ledger):
     answer, _ = turn(ledger, everything(fetches=[Fetch(line, 10, HEAD, 0.0)]))
 
     assert [[]] == [claims for _, claims in answer.fetched]
+
+
+def test_a_fetch_that_a_free_slot_waits_for_goes_straight_and_one_beside_an_ending_in_its_commit(ledger, monkeypatch):
+    first, second = (claimed(ledger)[0] for _ in range(2))   # the fetch is prepared by now
+    ids = [str(each) for each in factories.jobs(3, type="scripted.run", queue=QUEUE)]
+    alone = Batch([], [look(1)], beat=False, roll=False, queues=False)
+    beside = Batch([completed(first)], [look(1)], beat=False, roll=False, queues=False)
+    beating = Batch([], [look(1)], beat=True, roll=False, queues=False)
+
+    assert ([ids[0]], 0) == cursors_of(ledger, alone, monkeypatch)
+    assert ([ids[1]], 2) == cursors_of(ledger, beside, monkeypatch)
+    assert ([ids[2]], 2) == cursors_of(ledger, beating, monkeypatch)
+    assert {str(second.id), *ids} == set(ledger._mine)

@@ -2,9 +2,12 @@
 
 import gc
 import os
+import subprocess
+import sys
 from collections import deque
 
 import psutil
+import pytest
 from celery.concurrency import asynpool
 
 from apps.jobs.engine import forking
@@ -96,3 +99,27 @@ def test_requests_that_are_over_do_not_pile_up_and_without_that_they_would():
 
 def test_celery_says_when_it_is_about_to_fork():
     assert "worker_before_create_process" in asynpool.AsynPool._create_worker_process.__code__.co_names
+
+
+PARSER = "pycparser.c_parser"
+AS_A_CHILD = f"""
+import ctypes, sys
+from celery import platforms
+{{prepared}}
+platforms.set_pdeathsig("SIGKILL")
+told = ctypes.c_int()
+ctypes.CDLL(None).prctl(2, ctypes.byref(told), 0, 0, 0)
+print(told.value, "{PARSER}" in sys.modules)
+"""
+OURS = """
+from apps.jobs.engine import forking
+forking.install()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are ended with their parents on Linux alone")
+@pytest.mark.parametrize(("prepared", "parses"), [(OURS, False), ("", True)])
+def test_a_child_asks_to_be_ended_with_its_worker_and_parses_no_c_for_that(prepared, parses):
+    said = subprocess.run([sys.executable, "-c", AS_A_CHILD.format(prepared=prepared)], check=True, capture_output=True, text=True)
+
+    assert f"9 {parses}" == said.stdout.strip()

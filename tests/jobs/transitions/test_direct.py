@@ -7,7 +7,7 @@ from django.db.transaction import TransactionManagementError
 
 from apps.jobs import services as jobs
 from apps.jobs.models import Job, Queue
-from apps.jobs.transitions.direct import Direct
+from apps.jobs.transitions.direct import Direct, array, straight
 from tests.support.factories import own_connection
 
 SQL = "INSERT INTO job_queue (name, paused_by, paused_reason) VALUES (%s, %s, '')"
@@ -137,3 +137,64 @@ def test_where_statements_may_not_be_prepared_a_cursor_executes_it(monkeypatch, 
 
     assert 2 == cursors.count(SQL)
     assert ["one", "two"] == names()
+
+
+READ = """
+SELECT %(number)s::bigint, %(text)s::text, %(texts)s::text[], %(number)s::bigint + 1, '2026-01-31 12:00:00+00'::timestamptz,
+  '01a21849-58cc-72ee-bcd3-146cdd70833c'::uuid, 1.5::float8"""
+TEXTS = ['a"b', "c\\d", "e,f", "{g}", "NULL", "ü", " ", ""]
+
+
+@pytest.fixture
+def own():
+    with own_connection() as opened:
+        opened.prepare_threshold = 1
+        yield opened
+
+
+def read(execute, *, text="ä", number=7):
+    values = {"number": None if number is None else str(number), "text": text, "texts": array(TEXTS)}
+    return execute(READ, values).fetchall()
+
+
+def test_rows_are_those_of_a_cursor(own, cursors):
+    execute = straight(own)
+    by_cursor = [read(execute) for _ in range(2)]   # the second time it is prepared
+    cursors.clear()
+
+    assert by_cursor == [read(execute)] * 2
+    assert [] == cursors
+    assert [(7, "ä", TEXTS, 8)] == [row[:4] for row in read(execute)]
+    assert [(None, None)] == [(row[0], row[3]) for row in read(execute, number=None)]
+    assert [] == cursors
+
+
+def test_on_a_connection_of_ones_own_what_a_cursor_has_to_do_is_left_to_it(own, cursors):
+    execute = straight(own)
+    for _ in range(2):
+        read(execute)
+    cursors.clear()
+    with own.pipeline():
+        reply = execute(READ, {"number": "7", "text": "ä", "texts": "{}"})
+
+    assert 1 == len(cursors)
+    assert "ä" == reply.fetchall()[0][1]
+    with pytest.raises(psycopg.DataError):
+        read(execute, text="one\0two")
+
+
+def test_errors_on_a_connection_of_ones_own_are_psycopgs(own, cursors):
+    execute = straight(own)
+    sql = "SELECT pg_sleep(%(seconds)s::float8)"
+    for _ in range(2):
+        execute(sql, {"seconds": "0"})
+    own.execute("SET statement_timeout = 20")
+    cursors.clear()
+
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        execute(sql, {"seconds": "30"})
+    assert [] == cursors
+    with own_connection() as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [own.info.backend_pid])
+    with pytest.raises(psycopg.OperationalError):
+        execute(sql, {"seconds": "0"})
