@@ -167,7 +167,8 @@ class JobRequest(Base):
 
     def _told(self, ending: Ending | None) -> None:
         if ending is not None:
-            self.attempts[0].settle(ending)
+            for attempt in self.attempts:
+                attempt.settle(ending)
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         return self._failed(exc_info, None, *args, **options)
@@ -211,10 +212,10 @@ class JobRequest(Base):
                 os.kill(handle._write_to.pid, signal.SIGKILL)  # noqa: SLF001  as above
 
     def enforce_deadline(self) -> None:
-        """End what runs beyond its timeout, where Celery does not: in threads."""
-        attempt = self.attempts[0]
-        if not attempt.over and self.begun and time.monotonic() - self.since > attempt.claim.timeout_seconds:
-            attempt.time_out()
+        """End what runs beyond its timeout, where Celery does not: in threads, which may end it meanwhile."""
+        for attempt in self.attempts:
+            if not attempt.over and self.begun and time.monotonic() - self.since > attempt.claim.timeout_seconds:
+                attempt.time_out()
 
     def _announce_revoked(self, *args: Any) -> None:
         """Follow a revoke that somebody typed in Flower: the row is what decides, so it is cancelled there."""
@@ -283,6 +284,8 @@ class TogetherRequest(JobRequest):
             self.book.give_back_claims(self.recall())
 
     def _settle_ended(self) -> None:
+        if self.gone:   # and its tray is another's
+            return
         for packed in self.tray.take(self.seen):
             self._settle_next(unpacked(packed))
 

@@ -1,8 +1,8 @@
 """One process's way to the broker for ringing: a connection of its own whose every wait is bounded.
 
-By far most rings are for one job, and on Redis or Valkey each is the same command but for an id. It is packed once per queue and
-sent as it is, on one of the transport's connections that is kept for it: a worker that idles hears it a third of a
-millisecond sooner than through a client's command, which takes a connection from its pool and packs and measures each time.
+On Redis and Valkey a ring is one command, and by far most rings are for one job and the same command but for an id: packed
+once per queue, on one of the transport's connections that is kept for it, a worker that idles hears it a third of a millisecond
+sooner than through a client, which takes a connection from its pool and packs and measures each time.
 """
 
 from contextlib import suppress
@@ -25,38 +25,71 @@ class Bell:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._broker: Connection | None = None
-        self._wire: Any = None   # redis-py's, of the broker connection's pool
-        self._commands: dict[tuple[str, int], bytes] = {}
+        self._wire: Wire | None = None   # None on brokers that have no scripts
 
     def put(self, queue: str, *, count: int, most: int) -> int:
-        """Put up to `count` tickets in a queue's line, so that `most` stand there; return the number that went in."""
+        """Put up to `count` tickets in a queue's line, so that `most` stand there; return the number that went in.
+
+        Raise the connection's own errors; on brokers without a script the line's length is not asked.
+        """
         if self._broker is None:
             self._broker = connection(self._app)
-        if count == 1 and self._wire is not None:
-            # A server that forgot the script, or has closed what idled, is asked again with all that a client does for it.
-            with suppress(redis.ResponseError, redis.ConnectionError):
-                return self._put_one(self._broker, queue, most)
-        put = ticket.put(self._app, self._broker, queue, count=count, most=most)
-        if self._wire is None and (pool := ticket.pool(self._broker)) is not None and pool.max_connections > 1:
-            self._wire = pool.get_connection()   # the commands of clients take another
-        return put
-
-    def _put_one(self, broker: Connection, queue: str, most: int) -> int:
-        command = self._commands.get((queue, most))
-        if command is None:
-            if len(self._commands) >= MOST_COMMANDS:
-                self._commands.clear()
-            command = b"".join(self._wire.pack_command(*ticket.command(broker, queue, most=most)))
-            self._commands[queue, most] = command
-        self._wire.send_packed_command([ticket.named(command)])
-        return int(self._wire.read_response())
+            channel = self._broker.default_channel
+            self._wire = Wire(channel) if hasattr(channel, "_q_for_pri") else None
+        if self._wire is not None:
+            return self._wire.put(queue, count=count, most=most)
+        return ticket.send(self._app, self._broker, queue, count=count)
 
     def close(self) -> None:
         """Close what is open, be it broken."""
         wire, broker, self._wire, self._broker = self._wire, self._broker, None, None
         if wire is not None:
-            wire.disconnect()
+            wire.close()
         close(broker)
+
+
+class Wire:
+    """The one connection to Redis or Valkey that all rings of a bell go over."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._connection = channel.client.connection_pool.get_connection()
+        self._packed: dict[tuple[str, int], bytes] = {}
+
+    def put(self, queue: str, *, count: int, most: int) -> int:
+        """Put tickets in a line, as the bell does."""
+        if count == 1:
+            command = [ticket.named(self._of_one(queue, most))]
+        else:
+            command = self._pack(queue, most, (ticket.message(queue) for _ in range(count)))
+        try:
+            return self._said(command)
+        except (redis.ResponseError, redis.ConnectionError):
+            # It has forgotten the script, has closed what idled, or is the master no longer: everything anew, and once.
+            self._connection.disconnect()
+        return self._said(self._pack(queue, most, (ticket.message(queue) for _ in range(count)), whole=True))
+
+    def _of_one(self, queue: str, most: int) -> bytes:
+        packed = self._packed.get((queue, most))
+        if packed is None:
+            if len(self._packed) >= MOST_COMMANDS:
+                self._packed.clear()
+            packed = self._packed[queue, most] = b"".join(self._pack(queue, most, [ticket.unnamed(queue)]))
+        return packed
+
+    def _pack(self, queue: str, most: int, messages: Any, *, whole: bool = False) -> list[bytes]:
+        start = ("EVAL", ticket.SCRIPT) if whole else ("EVALSHA", ticket.SCRIPT_SHA)
+        packed: list[bytes] = self._connection.pack_command(*start, 1, ticket.key(self._channel, queue), most, *messages)
+        return packed
+
+    def _said(self, command: list[bytes]) -> int:
+        self._connection.connect()   # nothing when it is; a Sentinel is asked for the master, which sending alone would not do
+        self._connection.send_packed_command(command)
+        return int(self._connection.read_response())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.disconnect()
 
 
 def connection(app: Celery) -> Connection:

@@ -7,6 +7,7 @@ the queue's own name holds tickets alone, and its length is theirs. On other bro
 
 import base64
 import functools
+import hashlib
 import json
 import uuid
 from typing import Any
@@ -17,14 +18,17 @@ from kombu import Connection
 TASK = "jobs.fetch"
 _UNNAMED = "@" * 36   # in place of an id, and as long: no queue's name has such a character
 
-_RING = """
+SCRIPT = """
 local missing = tonumber(ARGV[1]) - redis.call('LLEN', KEYS[1])
 for i = 2, math.min(#ARGV, missing + 1) do redis.call('LPUSH', KEYS[1], ARGV[i]) end
 return math.max(0, math.min(#ARGV - 1, missing))"""
+"""Puts messages in a line, so that so many stand there; the number that went in."""
+SCRIPT_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @functools.lru_cache(1024)
-def _template(queue: str) -> str:
+def unnamed(queue: str) -> str:
+    """Return a ticket for a queue as kombu's Redis transport stores it, its id left open."""
     headers = {
         "lang": "py", "task": TASK, "id": _UNNAMED, "root_id": _UNNAMED, "parent_id": None, "group": None, "argsrepr": "",
         "kwargsrepr": "", "origin": "latchwork", "retries": 0, "eta": None, "expires": None,
@@ -43,14 +47,7 @@ def _template(queue: str) -> str:
 
 def message(queue: str) -> str:
     """Return a new ticket for a queue, as kombu's Redis transport stores it."""
-    return _template(queue).replace(_UNNAMED, str(uuid.uuid4()))
-
-
-def command(connection: Connection, queue: str, *, most: int) -> tuple[Any, ...]:
-    """Return what Redis is told to put one ticket in a queue's line, the id left open, once it knows the script."""
-    channel: Any = connection.default_channel
-    key = f"{channel.global_keyprefix}{channel._q_for_pri(queue, 0)}"  # noqa: SLF001  the key's form is pinned by a contract test
-    return "EVALSHA", _script(channel).sha, 1, key, most, _template(queue)
+    return unnamed(queue).replace(_UNNAMED, str(uuid.uuid4()))
 
 
 def named(packed: bytes) -> bytes:
@@ -58,23 +55,14 @@ def named(packed: bytes) -> bytes:
     return packed.replace(_UNNAMED.encode(), str(uuid.uuid4()).encode())
 
 
-def pool(connection: Connection) -> Any:
-    """Return the pool of redis-py's connections behind a broker connection; None on other brokers."""
-    channel: Any = connection.default_channel
-    return channel.client.connection_pool if hasattr(channel, "_q_for_pri") else None
+def key(channel: Any, queue: str) -> str:
+    """Return the key of the list in which a queue's tickets stand, on a channel of kombu's Redis transport."""
+    return f"{channel.global_keyprefix}{channel._q_for_pri(queue, 0)}"  # noqa: SLF001  pinned by a contract test
 
 
-def put(app: Celery, connection: Connection, queue: str, *, count: int, most: int) -> int:
-    """Put up to `count` tickets in a queue's line, so that `most` stand there; the number that went in.
-
-    Raise the connection's own errors; on brokers without a script the line's length is not asked.
-    """
-    channel: Any = connection.default_channel
-    if hasattr(channel, "_q_for_pri"):
-        key = channel._q_for_pri(queue, 0)  # noqa: SLF001  the key's form is pinned by a contract test
-        script = _script(channel)   # kombu's client adds its `global_keyprefix` to the key itself
-        return int(script(keys=[key], args=[most, *(message(queue) for _ in range(count))]))
-    producer = app.amqp.Producer(channel, auto_declare=False)   # not the app's pool: its waits are not bounded by us
+def send(app: Celery, connection: Connection, queue: str, *, count: int) -> int:
+    """Send tickets by kombu's producer, on a broker that has no script; return their number."""
+    producer = app.amqp.Producer(connection.default_channel, auto_declare=False)   # not the app's pool: its waits are not bounded by us
     for _ in range(count):
         headers = json.loads(message(queue))["headers"]
         producer.publish(
@@ -82,7 +70,3 @@ def put(app: Celery, connection: Connection, queue: str, *, count: int, most: in
             priority=0, correlation_id=headers["id"], retry=False,
         )
     return count
-
-
-def _script(channel: Any) -> Any:
-    return channel.client.register_script(_RING)

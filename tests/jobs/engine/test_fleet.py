@@ -85,12 +85,12 @@ def test_a_message_that_names_a_job_type_starts_nothing(prefork, enqueue):
 def test_superfluous_tickets_start_nothing_twice(prefork, enqueue):
     from celery import current_app
 
-    from apps.jobs.publishing import bell, ticket
+    from apps.jobs.publishing.bell import Bell
 
     jobs = [enqueue(prefork, "effect", seconds=0.05) for _ in range(10)]
-    broker = bell.connection(current_app._get_current_object())
-    ticket.put(current_app._get_current_object(), broker, prefork.queue, count=200, most=1000)
-    bell.close(broker)
+    bell = Bell(current_app._get_current_object())
+    bell.put(prefork.queue, count=200, most=1000)
+    bell.close()
     rows = ended(*jobs)
 
     assert [(Status.COMPLETED, 1)] * 10 == [(row.status, row.attempt) for row in rows]

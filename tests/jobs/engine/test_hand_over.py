@@ -12,7 +12,7 @@ from apps.jobs.engine import request as requests
 from apps.jobs.engine.attempt import Attempt
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.poolside import _packed
-from apps.jobs.engine.request import Message, TogetherRequest
+from apps.jobs.engine.request import JobRequest, Message, TogetherRequest
 from apps.jobs.engine.tray import Trays
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.settle import Ending
@@ -53,8 +53,12 @@ def lent(monkeypatch):
 
 @pytest.fixture
 def made(lent):
-    kind = type("Together", (TogetherRequest, Request), {"book": Book()})
-    message = Message(rows(5))
+    return of(TogetherRequest, Message(rows(5)))
+
+
+def of(base, message):
+    """Return a request as Celery's handler makes it."""
+    kind = type("Ours", (base, Request), {"book": Book()})
     task = SimpleNamespace(
         ignore_result=True, acks_late=False, send_events=False, soft_time_limit=None, time_limit=None, request_stack=None,
         backend=SimpleNamespace(mark_as_revoked=lambda *_, **__: None), name=message.task,
@@ -110,6 +114,25 @@ def test_what_is_over_is_gone_at_once_and_waits_for_no_collection(made):
 
     assert [AttemptOutcome.COMPLETED] * 5 == list(made.book.settled.values())
     assert (before - 5, None) == (left, known())
+
+
+@pytest.mark.parametrize(("base", "count"), [(JobRequest, 1), (TogetherRequest, 5)])
+def test_whoever_comes_when_it_is_over_and_gone_changes_nothing(lent, base, count):
+    """In a pool of threads its end may come at any moment; a child may answer what was given up before it was written."""
+    request = of(base, Message(rows(count)))
+    request.end(AttemptOutcome.RELEASED)
+    before = dict(request.book.settled)
+    request.returned()
+    other = of(TogetherRequest, Message(rows(5)))   # which may have the same tray
+    run(other, 3)
+    late = Ending(id="1", fence=1, outcome=AttemptOutcome.COMPLETED)
+    request.enforce_deadline()
+    request.sweep()
+    request._told(late if count == 1 else None)
+    request._broke(RuntimeError())
+
+    assert before == request.book.settled
+    assert [] == request.book.restocked
 
 
 def test_what_was_given_back_while_it_waited_for_a_slot_is_not_given_to_the_pool(made):

@@ -22,8 +22,12 @@ def connection(broker):
     bell.close(opened)
 
 
-def put(connection, *, queue="mail", count=1, most=20):
-    return ticket.put(current_app, connection, queue, count=count, most=most)
+def put(*, queue="mail", count=1, most=20):
+    made = bell.Bell(current_app)
+    try:
+        return made.put(queue, count=count, most=most)
+    finally:
+        made.close()
 
 
 def nothing():
@@ -42,9 +46,9 @@ def shape(message):
     return {**plain(message), "body": body}
 
 
-def test_a_ticket_is_what_celery_itself_would_send(broker, connection):
+def test_a_ticket_is_what_celery_itself_would_send(broker):
     """Both are sent for real; stamps, replaced tasks and the like that Celery adds when they are used are absent in both."""
-    put(connection, queue="ours")
+    put(queue="ours")
     theirs = Celery("theirs", broker=os.environ["BROKER_URL"], set_as_current=False)
     with theirs.connection_for_write() as other:
         theirs.send_task(ticket.TASK, queue="theirs", priority=0, connection=other)
@@ -71,14 +75,14 @@ def test_an_ordinary_task_stands_in_another_list_than_the_tickets(broker, connec
     app.conf.task_default_priority = current_app.conf.task_default_priority
     app.task(nothing, name="test.ordinary").apply_async(queue="mail", connection=connection)
     app.close()
-    put(connection)
+    put()
 
     assert ["jobs.fetch"] == [each["headers"]["task"] for each in tickets(broker, "mail")]
     assert {b"mail\x06\x163", b"mail"} <= set(broker.keys("mail*"))
 
 
-def test_kombus_consumer_reads_a_ticket_and_acknowledges_it(broker, connection):
-    put(connection)
+def test_kombus_consumer_reads_a_ticket_and_acknowledges_it(broker):
+    put()
     read = []
     with Connection(os.environ["BROKER_URL"]) as other:
         queue = Queue("mail", exchange="", routing_key="mail")
@@ -92,8 +96,8 @@ def test_kombus_consumer_reads_a_ticket_and_acknowledges_it(broker, connection):
     assert 0 == broker.llen("mail") + broker.hlen("unacked") + broker.zcard("unacked_index")
 
 
-def test_each_ticket_has_ids_of_its_own(broker, connection):
-    put(connection, count=3)
+def test_each_ticket_has_ids_of_its_own(broker):
+    put(count=3)
 
     seen = tickets(broker, "mail")
     assert 3 == len({each["properties"]["delivery_tag"] for each in seen})
@@ -103,46 +107,48 @@ def test_each_ticket_has_ids_of_its_own(broker, connection):
 
 
 @pytest.mark.parametrize(("standing", "count", "expected"), [(0, 1, 1), (0, 50, 20), (19, 5, 1), (20, 5, 0), (30, 5, 0)])
-def test_a_line_is_filled_up_to_its_bound_and_never_beyond(standing, count, expected, broker, connection):
-    put(connection, count=standing, most=100)
+def test_a_line_is_filled_up_to_its_bound_and_never_beyond(standing, count, expected, broker):
+    put(count=standing, most=100)
 
-    assert expected == put(connection, count=count, most=20)
+    assert expected == put(count=count, most=20)
     assert max(standing, min(20, standing + count)) == broker.llen("mail")
 
 
-def test_the_lines_of_two_queues_do_not_count_for_each_other(broker, connection):
-    put(connection, queue="full", count=20)
+def test_the_lines_of_two_queues_do_not_count_for_each_other(broker):
+    put(queue="full", count=20)
 
-    assert 1 == put(connection, queue="empty")
+    assert 1 == put(queue="empty")
 
 
-def test_the_script_is_loaded_anew_after_the_broker_forgot_it(broker, connection):
-    put(connection)
+def test_the_script_is_loaded_anew_after_the_broker_forgot_it(broker):
+    put()
     broker.script_flush()
 
-    assert 1 == put(connection)
+    assert 1 == put()
 
 
 def test_a_key_prefix_is_used_as_kombu_uses_it(broker):
     app = Celery("prefixed", broker=os.environ["BROKER_URL"], set_as_current=False)
     app.conf.broker_transport_options = {"global_keyprefix": "site-a:"}
-    opened = bell.connection(app)
-    ticket.put(app, opened, "mail", count=1, most=20)
+    made, opened = bell.Bell(app), bell.connection(app)
+    made.put("mail", count=1, most=20)
+    made.put("mail", count=2, most=20)
     app.send_task(ticket.TASK, queue="mail", priority=0, connection=opened)   # as kombu does it
+    made.close()
     bell.close(opened)
     app.close()
 
-    assert 2 == broker.llen("site-a:mail")
+    assert 4 == broker.llen("site-a:mail")
 
 
 def test_a_broker_that_has_no_script_gets_tickets_from_kombus_producer():
     app = Celery("memory", broker="memory://", set_as_current=False)
-    opened = bell.connection(app)
+    made = bell.Bell(app)
 
-    assert 3 == ticket.put(app, opened, "mail", count=3, most=20)
+    assert 3 == made.put("mail", count=3, most=20)
     with app.connection_for_read() as reading:
         messages = [reading.default_channel.basic_get("mail", no_ack=True) for _ in range(4)]
-    bell.close(opened)
+    made.close()
     app.close()
 
     assert ["jobs.fetch"] * 3 == [each.headers["task"] for each in messages if each]
