@@ -83,7 +83,8 @@ class Wire:
         return packed
 
     def _said(self, command: list[bytes]) -> int:
-        self._connection.connect()   # nothing when it is; a Sentinel is asked for the master, which sending alone would not do
+        if not self._connection.is_connected:   # sending alone would not ask a Sentinel for the master
+            self._connection.connect()
         self._connection.send_packed_command(command)
         return int(self._connection.read_response())
 
