@@ -23,8 +23,8 @@ def install() -> None:
 def keep_shared(**_: Any) -> None:
     """Before the first fork: let no garbage collection touch what is there, or each child copies nearly all of it.
 
-    Finished requests are garbage in cycles. Python collects it when a quarter as much has come together as the last full
-    collection left, which by default would be some thousand jobs in each worker; without the frozen ones that is soon.
+    Garbage in circles, as handlers and libraries leave it, Python collects when a quarter as much has come together as the last
+    full collection left, which by default would be some thousand jobs in each worker; without the frozen ones that is soon.
     """
     if not gc.get_freeze_count():
         gc.collect()

@@ -49,7 +49,7 @@ class BookStep(bootsteps.StartStopStep):
         orphans = stop.dropped(book) if book.ledger.thread is not None else []
         book.threads = bool(c.pool.body_can_be_buffer)
         if book.threads:
-            forking.keep_shared()   # nothing forks, and finished requests are garbage there too
+            forking.keep_shared()   # nothing forks, and there is garbage there too
         for queue in c.app.amqp.queues.consume_from:
             book.stock.serve(queue)
             book.stock.lines[queue].rung = True

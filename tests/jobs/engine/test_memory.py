@@ -72,7 +72,7 @@ def test_what_comes_after_the_first_fork_is_collected_as_ever():
 
 
 class Request:
-    """Garbage in a cycle, as a request with its attempts is."""
+    """Garbage in a circle, as libraries leave it; our own requests do not."""
 
     def __init__(self):
         self.attempts = [(self, number) for number in range(10)]
