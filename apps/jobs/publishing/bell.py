@@ -8,7 +8,6 @@ sooner than through a client, which takes a connection from its pool and packs a
 from contextlib import suppress
 from typing import Any
 
-import redis
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError
@@ -52,6 +51,9 @@ class Wire:
     """The one connection to Redis or Valkey that all rings of a bell go over."""
 
     def __init__(self, channel: Any) -> None:
+        import redis  # noqa: PLC0415  it loads much, cryptography too, which a process that rings for nothing goes without
+
+        self._anew = redis.ResponseError, redis.ConnectionError
         self._channel = channel
         self._connection = channel.client.connection_pool.get_connection()
         self._packed: dict[tuple[str, int], bytes] = {}
@@ -64,7 +66,7 @@ class Wire:
             command = self._pack(queue, most, (ticket.message(queue) for _ in range(count)))
         try:
             return self._said(command)
-        except (redis.ResponseError, redis.ConnectionError):
+        except self._anew:
             # It has forgotten the script, has closed what idled, or is the master no longer: everything anew, and once.
             self._connection.disconnect()
         return self._said(self._pack(queue, most, (ticket.message(queue) for _ in range(count)), whole=True))
