@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from apps.jobs.conf import config
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
 from tests.jobs.engine.conftest import ended, in_status
@@ -129,7 +130,9 @@ def test_killing_children_all_the_time_hangs_nothing(prefork, enqueue):
     rows = ended(*jobs)
 
     assert [0] * 200 == [row.failures for row in rows]
-    assert {Status.COMPLETED} == {row.status for row in rows}
+    # Whatever was running at more of the kills than a job may be rescued from has been given up, by chance one or two.
+    cap = config().rescue_cap
+    assert [Status.DEAD_LETTER if row.rescues > cap else Status.COMPLETED for row in rows] == [row.status for row in rows]
 
 
 def test_what_was_waiting_in_a_dead_childs_worker_is_not_charged(prefork, enqueue, desk):
