@@ -63,13 +63,13 @@ class Wire:
         if count == 1:
             command = [ticket.named(self._of_one(queue, most))]
         else:
-            command = self._pack(queue, most, (ticket.message(queue) for _ in range(count)))
+            command = self._of_several(queue, most, count)
         try:
             return self._said(command)
         except self._anew:
             # It has forgotten the script, has closed what idled, or is the master no longer: everything anew, and once.
             self._connection.disconnect()
-        return self._said(self._pack(queue, most, (ticket.message(queue) for _ in range(count)), whole=True))
+        return self._said(self._of_several(queue, most, count, whole=True))
 
     def _of_one(self, queue: str, most: int) -> bytes:
         packed = self._packed.get((queue, most))
@@ -79,7 +79,10 @@ class Wire:
             packed = self._packed[queue, most] = b"".join(self._pack(queue, most, [ticket.unnamed(queue)]))
         return packed
 
-    def _pack(self, queue: str, most: int, messages: Any, *, whole: bool = False) -> list[bytes]:
+    def _of_several(self, queue: str, most: int, count: int, *, whole: bool = False) -> list[bytes]:
+        return self._pack(queue, most, [ticket.message(queue) for _ in range(count)], whole=whole)
+
+    def _pack(self, queue: str, most: int, messages: list[str], *, whole: bool = False) -> list[bytes]:
         start = ("EVAL", ticket.SCRIPT) if whole else ("EVALSHA", ticket.SCRIPT_SHA)
         packed: list[bytes] = self._connection.pack_command(*start, 1, ticket.key(self._channel, queue), most, *messages)
         return packed

@@ -26,6 +26,7 @@ from core import clock
 from tests.jobs.engine.conftest import LEDGER_LEASE_SECONDS as LEASE_SECONDS
 from tests.jobs.engine.conftest import LEDGER_QUEUE as QUEUE
 from tests.support import factories
+from tests.support.cursors import executed
 from tests.support.waiting import until
 
 
@@ -56,16 +57,9 @@ def claimed(ledger, count=1):
     return claims
 
 
-def cursors_of(ledger, batch, monkeypatch):
+def cursors_of(ledger, batch):
     """Commit a batch; what it claimed, and how many statements went through a cursor."""
-    seen, execute = [], psycopg.Cursor.execute
-
-    def spied(self, query, *arguments, **options):
-        seen.append(query)
-        return execute(self, query, *arguments, **options)
-
-    with monkeypatch.context() as spy:
-        spy.setattr(psycopg.Cursor, "execute", spied)
+    with executed() as seen:
         answer, _ = turn(ledger, batch)
     return [claim.id for _, claims in answer.fetched for claim in claims], len(seen)
 
@@ -354,14 +348,14 @@ def test_a_scheduled_job_is_not_fetched(ledger):
     assert [[]] == [claims for _, claims in answer.fetched]
 
 
-def test_a_fetch_that_a_free_slot_waits_for_goes_straight_and_one_beside_an_ending_in_its_commit(ledger, monkeypatch):
+def test_a_fetch_that_a_free_slot_waits_for_goes_straight_and_one_beside_an_ending_in_its_commit(ledger):
     first, second = (claimed(ledger)[0] for _ in range(2))   # the fetch is prepared by now
     ids = [str(each) for each in factories.jobs(3, type="scripted.run", queue=QUEUE)]
     alone = Batch([], [look(1)], beat=False, roll=False, queues=False)
     beside = Batch([completed(first)], [look(1)], beat=False, roll=False, queues=False)
     beating = Batch([], [look(1)], beat=True, roll=False, queues=False)
 
-    assert ([ids[0]], 0) == cursors_of(ledger, alone, monkeypatch)
-    assert ([ids[1]], 2) == cursors_of(ledger, beside, monkeypatch)
-    assert ([ids[2]], 2) == cursors_of(ledger, beating, monkeypatch)
+    assert ([ids[0]], 0) == cursors_of(ledger, alone)
+    assert ([ids[1]], 2) == cursors_of(ledger, beside)
+    assert ([ids[2]], 2) == cursors_of(ledger, beating)
     assert {str(second.id), *ids} == set(ledger._mine)

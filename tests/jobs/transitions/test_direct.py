@@ -8,6 +8,7 @@ from django.db.transaction import TransactionManagementError
 from apps.jobs import services as jobs
 from apps.jobs.models import Job, Queue
 from apps.jobs.transitions.direct import Direct, array, straight
+from tests.support.cursors import executed
 from tests.support.factories import own_connection
 
 SQL = "INSERT INTO job_queue (name, paused_by, paused_reason) VALUES (%s, %s, '')"
@@ -24,17 +25,10 @@ def insert():
 
 
 @pytest.fixture
-def cursors(monkeypatch):
+def cursors():
     """What was executed by psycopg's cursors meanwhile."""
-    seen = []
-    execute = psycopg.Cursor.execute
-
-    def spied(self, query, *arguments, **options):
-        seen.append(query)
-        return execute(self, query, *arguments, **options)
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", spied)
-    return seen
+    with executed() as seen:
+        yield seen
 
 
 def names():
