@@ -1,13 +1,20 @@
-"""Shared memory of a worker: made before the pool forks, written by the main process, read by the children."""
+"""Shared memory of a worker, made before the pool forks: what the main process says to each job, and which of them has begun."""
 
 import mmap
+import os
+import struct
 from array import array
+from collections import deque
 from enum import IntEnum
+from uuid import UUID
 
 from core import clock
 
 PLACES = 16384   # all trays full, and as many again alone
+NAMES_SIZE = PLACES * 24   # whole pages
+RESTING = 512     # places that are given back before one of them is taken again: what ended there is settled by then
 _PLACES_AT = 16   # after the deadline and the life
+_NAME = struct.Struct("16sq")
 
 
 class Word(IntEnum):
@@ -24,6 +31,9 @@ class Board:
 
     A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
     leave locked. Only a fork shares it, so a worker that would start its children in another way is refused.
+
+    Beside it a child writes down the name of each job that it begins, its id and fence, for whoever finds the worker dead: on a
+    shelf (see `shelf`) the names outlive it.
     """
 
     def __init__(self) -> None:
@@ -32,6 +42,12 @@ class Board:
         self._deadline = memoryview(self._memory)[:8].cast("d")
         self._life = memoryview(self._memory)[8:_PLACES_AT].cast("q")
         self._free = array("H", range(PLACES))   # 32 KiB; as a list of numbers 600, which each worker copies
+        self._resting = deque[int]()
+        self._names = mmap.mmap(-1, NAMES_SIZE)
+
+    def move_names(self, file: int, *, offset: int) -> None:
+        """Keep the names in a file from now on, which has `NAMES_SIZE` bytes there. Call it before the first job begins."""
+        self._names = mmap.mmap(file, NAMES_SIZE, offset=offset)
 
     def trust_until(self, deadline: float) -> None:
         """Say until when, on `clock.elapsed`, this worker may believe that its jobs are its own."""
@@ -55,13 +71,17 @@ class Board:
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""
-        place = self._free.pop()
+        place = self._free.pop() if self._free and len(self._resting) <= RESTING else self._resting.popleft()
         self._memory[_PLACES_AT + place] = Word.GO_ON
         return place
 
     def give(self, place: int) -> None:
         """Return a place once nobody reads it any more."""
-        self._free.append(place)
+        self._resting.append(place)
+
+    def begin(self, place: int, job_id: str, fence: int) -> None:
+        """Write down that a job's handler is about to be called."""
+        _NAME.pack_into(self._names, place * _NAME.size, bytes.fromhex(job_id.replace("-", "")), fence)
 
     def say(self, place: int, word: Word) -> None:
         """Say something to the job at a place."""
@@ -70,3 +90,9 @@ class Board:
     def read(self, place: int) -> Word:
         """Return what was last said to the job at a place."""
         return Word(self._memory[_PLACES_AT + place])
+
+
+def begun_in(file: int, *, offset: int) -> set[tuple[str, int]]:
+    """Return the id and fence of each job that the names in a file tell of, ended or not."""
+    names = _NAME.iter_unpack(os.pread(file, NAMES_SIZE, offset))
+    return {(str(UUID(bytes=job_id)), fence) for job_id, fence in names if fence}

@@ -22,6 +22,7 @@ from apps.jobs.engine.locker import Locker
 from apps.jobs.engine.poolside import BOARD, TRAYS
 from apps.jobs.engine.request import JobRequest, Message
 from apps.jobs.engine.result import error_text
+from apps.jobs.engine.shelf import Shelf
 from apps.jobs.engine.stock import PATIENCE_SECONDS, Stock
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions.fetch import Claim
@@ -60,6 +61,7 @@ class Bookkeeper:
         self._early_at = math.inf                    # when they are looked at next
         self._told_at = 0.0                          # when the children of several jobs are heard next
         self.flying: set[JobRequest] = set()     # handed to the pool and not returned by it
+        self.shelf: Shelf | None = None          # where the trays outlive this process
         self.draining = self._handing = False
         self.threads = False
         self.all_queues = True                   # no -Q was given
@@ -96,6 +98,11 @@ class Bookkeeper:
         """Return how many slots have nothing of ours."""
         return int(self.pool.num_processes) - len(self.flying)
 
+    def holds(self, job_id: str, fence: int) -> bool:
+        """Return whether we hold a job under this fence: it is not settled, and not lost."""
+        holding = self.holdings.get(job_id)
+        return holding is not None and holding.claim.fence == fence
+
     # What goes out.
 
     def look(self) -> None:
@@ -124,8 +131,7 @@ class Bookkeeper:
         self.look()
 
     def _is_ours(self, claim: Claim) -> bool:
-        holding = self.holdings.get(claim.id)
-        ours = holding is not None and holding.claim.fence == claim.fence and not holding.returning
+        ours = self.holds(claim.id, claim.fence) and not self.holdings[claim.id].returning
         return ours and (self.keys is None or self.keys.is_usable(claim))
 
     def _start(self, claims: list[Claim]) -> None:

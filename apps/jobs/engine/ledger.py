@@ -72,6 +72,7 @@ class Ledger:
         self.thread: Thread | None = None
         self.started: Start | None = None
         self.tell: Callable[[], None] = lambda: None
+        self.sign: Callable[[uuid.UUID], None] = lambda _: None   # told the id of each row that is ours, before it is there
 
     # Any thread.
 
@@ -248,6 +249,7 @@ class Ledger:
                 f"latchwork {self.started.name}", transaction_timeout_seconds=TRANSACTION_SECONDS, planner=PLANNER,
             )
         if not self._has_row:   # once in a life: where the row has gone since, it had ended, and the heartbeat says so
+            self.sign(self.started.id)
             presence.start(self._connection.execute, self.started, lease_seconds=self.config.lease_seconds)
             self._has_row = True
         return self._connection

@@ -353,7 +353,8 @@ class TogetherRequest(JobRequest):
             self.book.kill(attempt)
 
     def _clear(self) -> None:
-        TRAYS.put(self.tray_number)
+        told, book = [(attempt.claim.id, attempt.claim.fence) for attempt in self.attempts[:self.seen]], self.book
+        TRAYS.put(self.tray_number, needed=lambda: any(book.holds(*each) for each in told))
         super()._clear()
 
     def settled(self, attempt: Attempt, ending: Ending) -> None:

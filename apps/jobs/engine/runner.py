@@ -82,6 +82,7 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
         return Report(_ending(work, AttemptOutcome.RELEASED))
     if work.lock_until is not None and clock.elapsed() >= work.lock_until:   # as above; whose renewal may be known to main only
         return Report(_ending(work, AttemptOutcome.RELEASED))
+    context.board.begin(work.place, work.id, work.fence)
     return _returned(work, job_type, job_type.handler(context, payload))
 
 

@@ -1,5 +1,6 @@
 """Joins the bookkeeper to Celery's consumer, and buffers its events."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Any
 
 import billiard.pool
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from celery.worker import state
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
@@ -20,7 +21,7 @@ from prometheus_client import start_http_server
 
 from apps.jobs import registry, selectors
 from apps.jobs.conf import config
-from apps.jobs.engine import doorbell, forking, poolside, stop, turns
+from apps.jobs.engine import doorbell, forking, poolside, remains, shelf, stop, turns
 from apps.jobs.engine.bookkeeper import Bookkeeper
 from apps.jobs.engine.identity import start_facts
 from apps.jobs.publishing import ticket
@@ -61,7 +62,7 @@ class BookStep(bootsteps.StartStopStep):
             book.ledger.start(facts, lambda: book.hub.call_soon(book.take_answers))
             if book.keys is not None:
                 book.keys.start()
-            for number, companion in enumerate(c.app.latchwork_companions):
+            for number, companion in enumerate((functools.partial(remains.look_after, book.config), *c.app.latchwork_companions)):
                 Thread(target=companion, args=(lambda: book.draining,), daemon=True, name=f"companion-{number}").start()
         self.timers = [c.hub.call_repeatedly(TICK_SECONDS, self.tick, book)]
         for request in orphans:          # the broker connection was lost, the claims were not
@@ -131,11 +132,18 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
     app.task(name=ticket.TASK, Strategy="apps.jobs.engine.strategy:ticket_strategy", ignore_result=True)(_never)
     doorbell.install()
     forking.install()
+    signals.worker_init.connect(_put_up_shelf)
     app.conf.worker_consumer = "apps.jobs.engine.away:Consumer"
     app.steps["consumer"].update((BookStep, EventsStep))
     Gossip.compatible_transports = Mingle.compatible_transports = set[str]()   # rows say who lives, and chatter costs
     # Seconds, not half a minute, for each child at a stop: rows make it safe. Before the fork.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
+
+
+def _put_up_shelf(sender: Any, **_: Any) -> None:
+    book: Bookkeeper = sender.app.latchwork
+    if (found := shelf.put_up(poolside.BOARD, poolside.TRAYS)) is not None:
+        book.shelf, book.ledger.sign = found, found.sign
 
 
 def _never() -> None:

@@ -2,15 +2,18 @@
 
 One tray serves one hand-over. The child writes before each job that it begins it, and after each job how it ended; so
 whatever happens to the child, the main process knows what has ended, what ran, and what was never begun. The main process
-may recall what is not begun, to give it to others.
+may recall what is not begun, to give it to others. On a shelf (see `shelf`) the trays outlive the worker itself.
 
 Both sides write first and read afterwards, so that no job is both begun by the child and taken back (Dekker's protocol;
 taking a lock between the two is the memory barrier that it needs).
 """
 
+import errno
 import mmap
+import os
 import pickle
 import struct
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -18,6 +21,7 @@ from core import clock
 
 SIZE = 1024 * 1024
 TRAYS = 64
+GROWTH = 16 * 1024   # of a tray in a file: its system is asked for room, for what it has no room for would kill who writes it
 _LENGTH = struct.Struct("I")
 _BEGUN, _ENDED, _LIMIT = range(3)   # among the numbers
 _OPENED, _SINCE = range(2)          # among the times
@@ -25,10 +29,17 @@ _TIMES_AT, _DATA = 16, 32
 
 
 class Tray:
-    """One hand-over's page of shared memory; the system gives it memory as far as it is written."""
+    """One hand-over's page of shared memory; the system gives it memory as far as it is written.
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, SIZE)
+    It lies in a `file` from `offset` on, or in none. Raise `OSError` where that has no room.
+    """
+
+    def __init__(self, file: int | None = None, *, offset: int = 0) -> None:
+        self._file, self._offset = file, offset
+        self._room = SIZE if file is None else 0
+        if not self._has_room(_DATA):
+            raise OSError(errno.ENOSPC, "no room for a tray")
+        self._memory = mmap.mmap(-1, SIZE) if file is None else mmap.mmap(file, SIZE, offset=offset)
         # Not struct.pack_into(): it writes zeros before the value, and the other process would read them.
         self._numbers = memoryview(self._memory)[:_TIMES_AT].cast("I")
         self._times = memoryview(self._memory)[_TIMES_AT:_DATA].cast("d")
@@ -115,7 +126,7 @@ class Tray:
     def end(self, told: Any) -> bool:
         """Tell how a job ended; False when there is no room for it here."""
         data = pickle.dumps(told, protocol=5)
-        if self._end + _LENGTH.size + len(data) > SIZE:
+        if not self._has_room(self._end + _LENGTH.size + len(data)):
             return False
         _LENGTH.pack_into(self._memory, self._end, len(data))
         start = self._end + _LENGTH.size
@@ -124,6 +135,17 @@ class Tray:
         self._numbers[_ENDED] = self.ended() + 1   # after the data: it is what makes them be read
         return True
 
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes can be written; each process asks for itself, and asking for what is there costs little."""
+        if self._file is not None and self._room < size <= SIZE:
+            more = min(SIZE, max(size, self._room + GROWTH)) - self._room
+            try:
+                os.posix_fallocate(self._file, self._offset + self._room, more)
+            except OSError:
+                return False
+            self._room += more
+        return size <= self._room
+
 
 class Trays:
     """All trays of a worker: made before the pool forks."""
@@ -131,18 +153,29 @@ class Trays:
     def __init__(self, count: int = TRAYS) -> None:
         self._trays = [Tray() for _ in range(count)]
         self._free = list(range(count))
+        self._resting: list[tuple[int, Callable[[], bool]]] = []   # of hand-overs that are over; the oldest first
+
+    def __len__(self) -> int:
+        return len(self._trays)
 
     def __getitem__(self, number: int) -> Tray:
         return self._trays[number]
 
+    def move(self, file: int, *, offset: int) -> None:
+        """Lie in a file from now on, `SIZE` bytes each. Call it before the first is lent; raise `OSError` where there is no room."""
+        self._trays = [Tray(file, offset=offset + number * SIZE) for number in range(len(self._trays))]
+
     def left(self) -> bool:
         """Return whether there is a tray for one more hand-over."""
-        return bool(self._free)
+        return bool(self._free or self._resting)
 
     def get(self) -> int:
-        """Take a tray for a hand-over."""
-        return self._free.pop()
+        """Take a tray for a hand-over: of those whose endings nobody needs any more, while there is one."""
+        if self._resting:
+            self._free += [number for number, needed in self._resting if not needed()]
+            self._resting = [each for each in self._resting if each[0] not in self._free]
+        return self._free.pop() if self._free else self._resting.pop(0)[0]
 
-    def put(self, number: int) -> None:
-        """Return a tray whose hand-over is over."""
-        self._free.append(number)
+    def put(self, number: int, *, needed: Callable[[], bool]) -> None:
+        """Return a tray whose hand-over is over; while it is `needed`, what was told in it is not settled."""
+        self._resting.append((number, needed))

@@ -29,7 +29,7 @@ from apps.jobs.transitions import due, heads, presence, rescue
 from apps.jobs.transitions.statement import Cursor, Params, Reply
 
 LOST = json.dumps({
-    "class": "WorkerLost", "message": "the worker that ran this attempt fell silent for a whole lease", "traceback": "",
+    "class": "WorkerLost", "message": "the worker that ran this attempt was killed, or fell silent for a whole lease", "traceback": "",
 })
 PLANNER = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"   # a fresh table has no statistics; all is look-ups
 SHORTEST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 2.0
@@ -220,15 +220,14 @@ class Dispatcher:
             yield
 
     def _rescue(self, ready: Counter[str]) -> None:
-        """End silent workers and take back what they held, unless a hold is on; in a transaction of its own."""
+        """End silent workers, unless a hold is on, and take back what ended ones held; in a transaction of its own."""
         until = self.hold.until
-        if until is None:
-            return
         over = self._clock() + self.config.rescue_budget_seconds
         with self._connected().pipeline():
             before = due.clock(self._execute)
-            ended, first = rescue.end_silent_workers(self._execute, until=until), self._take_back()
-        silent, rescued, total = ended.get(), first.get(), 0
+            ended = rescue.end_silent_workers(self._execute, until=until) if until is not None else None
+            first = self._take_back()
+        silent, rescued, total = ended.get() if ended is not None else [], first.get(), 0
         self._see(before.get())
         while rescued:
             total += len(rescued)

@@ -1,4 +1,7 @@
-"""When a rescue may be tried: never right after the database was away, for then nobody could renew."""
+"""When silence may end a worker: never right after the database was away, for then nobody could renew.
+
+What a worker held whose row has ended otherwise (it was stopped, or found killed) is taken back at once.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -139,6 +139,16 @@ def _read(rows: list[Any]) -> Settled:
     )
 
 
+_OPEN = f"SELECT id::text, fence FROM job j WHERE id = ANY(%(ids)s::uuid[]) AND {_RUNNING} AND fence IS NOT NULL"
+
+
+def still_open(execute: Execute, endings: list[Ending]) -> list[Ending]:
+    """Return the endings whose jobs still run under their fences: neither settled nor taken away."""
+    found = execute(_OPEN, {"ids": [ending.id for ending in endings]}).fetchall()
+    left = {(job_id, fence) for job_id, fence in found}
+    return [ending for ending in endings if (ending.id, ending.fence) in left]
+
+
 # Whoever is frozen or cut off with the row locked keeps it no longer than the attempt may last.
 _LOCK = f"""
 SELECT CASE WHEN %(idle)s::text IS NOT NULL THEN set_config('idle_in_transaction_session_timeout', %(idle)s::text, true) END

@@ -194,11 +194,84 @@ def test_no_job_is_both_begun_and_taken_back():
     assert any(each < 50 for each in begun)
 
 
+def settled():
+    return False
+
+
+def unsettled():
+    return True
+
+
 def test_a_tray_is_lent_to_one_hand_over_at_a_time():
     lent = Trays(count=2)
     first, second = lent.get(), lent.get()
     none = lent.left()
-    lent.put(first)
+    lent.put(first, needed=settled)
 
     assert (False, True) == (none, lent.left())
     assert (first, {0, 1}) == (lent.get(), {first, second})
+
+
+def test_a_tray_rests_until_what_was_told_in_it_is_settled():
+    lent, told = Trays(count=3), ["an ending"]
+    first, second = lent.get(), lent.get()
+    lent.put(first, needed=lambda: bool(told))
+    other = lent.get()
+    lent.put(other, needed=settled)
+    again = lent.get()
+    told.clear()
+
+    assert {first, second, other} == {0, 1, 2}
+    assert (other, first) == (again, lent.get())
+
+
+def test_before_there_is_none_the_tray_that_has_rested_the_longest_is_lent():
+    lent = Trays(count=2)
+    first, second = lent.get(), lent.get()
+    lent.put(second, needed=unsettled)
+    lent.put(first, needed=unsettled)
+
+    assert (True, second, first, False) == (lent.left(), lent.get(), lent.get(), lent.left())
+
+
+@pytest.fixture
+def file(tmp_path):
+    with (tmp_path / "trays").open("w+b") as opened:
+        opened.truncate(3 * SIZE)
+        yield opened.fileno()
+
+
+def test_trays_in_a_file_lie_beside_each_other_and_outlive_who_has_written(file):
+    lent = Trays(count=2)
+    lent.move(file, offset=SIZE)
+
+    def tell():
+        for number in range(2):
+            lent[number].lay(100)
+            lent[number].open()
+            for job in range(100):
+                lent[number].begin(job)
+                lent[number].end((number, job, "x" * 5000))
+
+    os.waitpid(forked(tell), 0)
+
+    assert [(number, job, "x" * 5000) for number in range(2) for job in range(100)] == [
+        told for number in range(2) for told in Tray(file, offset=(1 + number) * SIZE).take(0)
+    ]
+
+
+def test_where_the_file_has_no_room_nothing_is_told_and_the_writer_lives(file, monkeypatch):
+    made = Tray(file)
+    made.lay(5)
+    made.open()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    began = made.begin(0), made.end("x" * trays.GROWTH), made.ended()
+
+    assert (True, False, 0) == began
+    assert (True, ["small"]) == (made.end("small"), made.take(0))
+    with pytest.raises(OSError, match="no room"):
+        Tray(file, offset=SIZE)

@@ -173,10 +173,20 @@ def test_what_a_silent_worker_held_comes_back_and_is_rung_for(dispatcher, ticket
 
     assert [Status.QUEUED] == statuses(job_id)
     assert row(job_id).error == {
-        "class": "WorkerLost", "message": "the worker that ran this attempt fell silent for a whole lease", "traceback": "",
+        "class": "WorkerLost", "message": "the worker that ran this attempt was killed, or fell silent for a whole lease", "traceback": "",
     }
     assert not presence.beat(on_django(), worker=holder, lease_seconds=30, queues=[]).get()
     assert 1 <= tickets("mail")
+
+
+def test_what_an_ended_worker_held_comes_back_while_silent_ones_may_not_be_judged(make_dispatcher):
+    silent, _holder = lost()
+    killed, holder = job(), worker(lease_seconds=3600)
+    claim(holder)
+    presence.end(on_django(), worker=holder, reason="its processes were killed")
+    make_dispatcher(lease_seconds=3600).look()
+
+    assert [Status.RUNNING, Status.QUEUED] == statuses(silent, killed)
 
 
 def test_a_worker_is_not_rescued_before_its_lease_ends(dispatcher):
