@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 
@@ -32,6 +33,8 @@ class Config:
     """The most bytes of a report's file: a million rows are more than what others may send in."""
     guard: str = "none"
     """What every job is guarded by beside its type's own lock: `none`, `worker` (one lock a start) or `job` (its id's lock)."""
+    shelf_dir: Path = Path("/dev/shm")   # noqa: S108  memory that outlives processes; what lies there is believed only from ourselves
+    """Where what a killed worker has told outlives it; one for all workers of a host."""
     metrics_port: int = 0
     """The first port that a worker tries for its metrics; 0: none."""
 

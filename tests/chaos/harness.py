@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from core.devserver import ports
 from core.devserver.postgres import Postgres
 from core.devserver.valkey import Valkey
 from tests.chaos.processes import Application, Program, Worker
+from tests.support import memory
 from tests.support.session import FAST
 from tests.support.waiting import until
 
@@ -44,6 +46,7 @@ class Stack:
         self.beat: Program | None = None
         self._number = 0
         self._connection: psycopg.Connection[Any] | None = None
+        self._leaving = ExitStack()
 
     def start(self) -> None:
         for server in (self.postgres, self.valkey):
@@ -64,6 +67,7 @@ class Stack:
         self._forget_connection()
         self.postgres.kill()
         self.valkey.kill()
+        self._leaving.close()
 
     # What runs.
 
@@ -202,6 +206,7 @@ class Stack:
             "JOBS_LEASE_SECONDS": str(LEASE_SECONDS),
             "JOBS_STOP_GRACE_SECONDS": "8",
             "JOBS_METRICS_PORT": str(ports.unused()),
+            "JOBS_SHELF_DIR": str(self._leaving.enter_context(memory.folder())),
             "CHAOS_LOG": str(self.events),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
             "PYTHONUNBUFFERED": "1",

@@ -47,8 +47,10 @@ class Worker:
         ]
         self.env = {
             "JOB_MODULES": ",".join(modules), "JOBS_LEASE_SECONDS": f"{lease_seconds:g}", "LOG_FORMAT": "json",
+            "JOBS_SHELF_DIR": str(self.log.with_suffix(".shelf")),   # its own: what it leaves is no other test's
             "PYTHONPATH": str(ROOT), **env,
         }
+        Path(self.env["JOBS_SHELF_DIR"]).mkdir(exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
         self._frozen: list[psutil.Process] = []
 
@@ -105,13 +107,15 @@ class Worker:
         self.wait()
 
     def kill_group(self) -> None:
-        """End all of it at once, whatever became of it before."""
+        """End all of it at once, whatever became of it before, and wait until nothing of it is left."""
         if self.process is None:
             return
-        for process in self._tree():
+        tree = self._tree()
+        for process in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait(STOP_SECONDS)
+        psutil.wait_procs(tree, timeout=STOP_SECONDS)
 
     def freeze(self) -> None:
         """Stop all of its processes where they stand."""

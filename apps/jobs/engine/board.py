@@ -4,17 +4,16 @@ import mmap
 import os
 import struct
 from array import array
-from collections import deque
 from enum import IntEnum
 from uuid import UUID
 
 from core import clock
 
-PLACES = 16384   # all trays full, and as many again alone
+PLACES = 8192     # all trays full, and a fourth of that alone
 NAMES_SIZE = PLACES * 24   # whole pages
-RESTING = 512     # places that are given back before one of them is taken again: what ended there is settled by then
+NAME_FORMAT = "16sq"
 _PLACES_AT = 16   # after the deadline and the life
-_NAME = struct.Struct("16sq")
+_NAME = struct.Struct(NAME_FORMAT)
 
 
 class Word(IntEnum):
@@ -41,8 +40,9 @@ class Board:
         # Not struct.pack_into(): it writes zeros before the value, and a child would read that the lease has ended.
         self._deadline = memoryview(self._memory)[:8].cast("d")
         self._life = memoryview(self._memory)[8:_PLACES_AT].cast("q")
-        self._free = array("H", range(PLACES))   # 32 KiB; as a list of numbers 600, which each worker copies
-        self._resting = deque[int]()
+        # A ring: a place rests for as long as it can, so that what ended there is settled before its name is written over.
+        self._free = array("H", range(PLACES))   # 16 KiB; as a list of numbers 300, which each worker copies
+        self._taken = self._given = 0            # so many times
         self._names = mmap.mmap(-1, NAMES_SIZE)
 
     def move_names(self, file: int, *, offset: int) -> None:
@@ -71,13 +71,17 @@ class Board:
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""
-        place = self._free.pop() if self._free and len(self._resting) <= RESTING else self._resting.popleft()
+        if self._taken - self._given >= PLACES:
+            raise IndexError("every place is taken")
+        place = self._free[self._taken % PLACES]
+        self._taken += 1
         self._memory[_PLACES_AT + place] = Word.GO_ON
         return place
 
     def give(self, place: int) -> None:
         """Return a place once nobody reads it any more."""
-        self._resting.append(place)
+        self._free[self._given % PLACES] = place
+        self._given += 1
 
     def begin(self, place: int, job_id: str, fence: int) -> None:
         """Write down that a job's handler is about to be called."""

@@ -31,7 +31,7 @@ from core.locking.opening import open_locks
 
 HAND_OVER_SECONDS = 0.010     # from the stock to a handler at most, when slots are free
 EARLY_PACE_SECONDS = 0.002    # between two looks at what comes due: closer ones would hand over one job each
-TOLD_SECONDS = 0.010          # a job of several that has ended is settled within this: what is not may run twice if we die
+TOLD_SECONDS = 0.010          # a job of several that has ended is settled within this: what is not waits on the shelf, or runs twice, if we die
 
 log = structlog.get_logger(__name__)
 

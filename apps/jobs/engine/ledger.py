@@ -19,6 +19,7 @@ from apps.jobs.conf import Config
 from apps.jobs.engine.batch import Answer, Batch
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.identity import known_types
+from apps.jobs.engine.refusal import about_a_value
 from apps.jobs.engine.result import error_text
 from apps.jobs.engine.stock import Fetch
 from apps.jobs.lifecycle import AttemptOutcome
@@ -111,7 +112,11 @@ class Ledger:
 
     def pending(self) -> bool:
         """Return whether something is on its way that may still change what is ours."""
-        return bool(self.busy or self.endings or self._later or self.answers or self.notes or self.keys)
+        return self.owes() or bool(self.answers or self.notes or self.keys)
+
+    def owes(self) -> bool:
+        """Return whether the database has still to be told of an end."""
+        return bool(self.busy or self.endings or self._later)
 
     # The database thread.
 
@@ -318,7 +323,7 @@ class Ledger:
     def _after(self, exc: Exception, batch: Batch, *, seconds: float = 0.0) -> Batch:
         """Return the batch to send again. A lost connection: the same. A refused value, a look that is too slow: without it."""
         log.warning("ledger.failed", error=f"{type(exc).__name__}: {exc}".strip().splitlines()[0])
-        if _about_a_value(exc) and batch.endings:   # so nothing was committed, and nothing is unknown
+        if about_a_value(exc) and batch.endings:   # so nothing was committed, and nothing is unknown
             self._drop_connection()   # it believes to have prepared what the failed pipeline has skipped
             batch.endings = [left for ending in batch.endings if (left := self._unsettled(ending))]
         elif isinstance(exc, errors.QueryCanceled) and (batch.fetches or batch.roll):   # so nothing was committed here too
@@ -346,7 +351,7 @@ class Ledger:
             self._say(self._commit(Batch([ending], [], beat=False, roll=False, queues=False)))
         except Exception as exc:  # noqa: BLE001  as above
             self._drop_connection()   # as above
-            if not _about_a_value(exc):
+            if not about_a_value(exc):
                 self._beat_at = self._roll_at = 0.0   # it may have been done: ask at once what we hold
                 return ending
             log.warning("job.unstorable", job_id=ending.id, error=type(exc).__name__)
@@ -379,12 +384,3 @@ def _read_of_locks(batch: Batch, locks: Locks, answer: Answer) -> None:
     noted, passed_on = locks
     stand, answer.ready = noted.get(), passed_on.get()
     answer.noted = [(note, (note.id, note.fence) in stand) for note in batch.notes]
-
-
-def _about_a_value(exc: Exception) -> bool:
-    """Return whether PostgreSQL, or the way to it, refused something in the batch rather than the batch at this time.
-
-    A server that is read-only, full or gone says nothing about a result, and must not make it a failed one.
-    """
-    limit = isinstance(exc, psycopg.Error) and (exc.sqlstate or "").startswith("54")   # too deep or too large
-    return limit or isinstance(exc, (psycopg.DataError, psycopg.IntegrityError, UnicodeError))

@@ -7,7 +7,7 @@ instead of when the lease would have ended.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,9 @@ import structlog
 
 from apps.jobs.conf import Config
 from apps.jobs.engine import shelf
+from apps.jobs.engine.ledger import PLANNER
 from apps.jobs.engine.poolside import unpacked
+from apps.jobs.engine.refusal import about_a_value
 from apps.jobs.engine.shelf import Shelf
 from apps.jobs.lifecycle import AttemptOutcome
 from apps.jobs.transitions import presence, settle
@@ -24,49 +26,55 @@ from apps.jobs.transitions.connection import TRANSACTION_SECONDS, connect
 from apps.jobs.transitions.settle import Ending
 
 MOST = 256             # endings of one statement
-AGAIN_SECONDS = 0.2    # after a row that somebody held, or a database that was away
+HELD_SECONDS = 0.2     # after which a row that somebody held is tried again
+PATIENCE = 10          # times; then at the next look
 REASON = "its processes were killed"
 
 log = structlog.get_logger(__name__)
 Connection = psycopg.Connection[Any]
 
 
-def look_after(config: Config, until: Callable[[], bool]) -> None:
+def look_after(config: Config, own: Shelf | None, until: Callable[[], bool]) -> None:
     """Look at the start and as often as the lease is renewed, until told to stop: workers beside this one may be killed too."""
     while not until():
-        look(config, until)
+        if own is not None:
+            own.touch()
+        look(config)
         time.sleep(config.heartbeat_seconds)
 
 
-def look(config: Config, until: Callable[[], bool]) -> None:
-    """Settle what killed workers have told, and end their rows. What is left when told to stop, the next one finds."""
-    left = list(shelf.abandoned())
-    while left and not until():
+def look(config: Config) -> None:
+    """Settle what killed workers have told, and end their rows. What cannot be settled now, the next look finds."""
+    for found in shelf.abandoned(config.shelf_dir):
         try:
-            with connect("latchwork remains", transaction_timeout_seconds=TRANSACTION_SECONDS) as connection:
-                while left:
-                    _settle(connection, left[0], config)
-                    left.pop(0).take_down()
-        except psycopg.Error as exc:
-            log.warning("remains.later", error=_text(exc))
-            time.sleep(AGAIN_SECONDS)
-    for each in left:
-        each.leave()
+            _settle(found, config)
+        except Exception as exc:  # noqa: BLE001  one that cannot be read, or not now, keeps nobody from the others
+            log.warning("remains.later", shelf=found.path.name, error=f"{type(exc).__name__}: {exc}".splitlines()[0])
+            found.take_down_old()
+        else:
+            found.take_down()
+        finally:
+            found.leave()
 
 
-def _settle(connection: Connection, found: Shelf, config: Config) -> None:
+class Held(RuntimeError):
+    """Somebody holds the row of a job that has ended."""
+
+
+def _settle(found: Shelf, config: Config) -> None:
     worker = found.signed()
     if worker is None:   # it had claimed nothing
         return
-    settled = _settle_all(connection, _open(connection, found), config, worker=worker)
-    released = _settle_all(connection, _unbegun(connection, found, worker), config, worker=worker)
-    presence.end(connection.execute, worker=worker, reason=REASON)
-    log.warning("worker.found_killed", worker=str(worker), settled=settled, released=released)
-
-
-def _open(connection: Connection, found: Shelf) -> list[Ending]:
     told = [unpacked(packed) for packed in found.told()]
-    return settle.still_open(connection.execute, told) if told else []
+    with connect("latchwork remains", transaction_timeout_seconds=TRANSACTION_SECONDS, planner=PLANNER) as connection:
+        settled = sum(
+            _settle_some(connection, settle.still_open(connection.execute, some), config, worker=worker) for some in _batches(told)
+        )
+        released = sum(
+            _settle_some(connection, some, config, worker=worker) for some in _batches(_unbegun(connection, found, worker))
+        )
+        presence.end(connection.execute, worker=worker, reason=REASON)
+    log.warning("worker.found_killed", worker=str(worker), settled=settled, released=released)
 
 
 def _unbegun(connection: Connection, found: Shelf, worker: UUID) -> list[Ending]:
@@ -78,28 +86,30 @@ def _unbegun(connection: Connection, found: Shelf, worker: UUID) -> list[Ending]
     ]
 
 
-def _settle_all(connection: Connection, endings: list[Ending], config: Config, *, worker: UUID) -> int:
-    batches = (endings[first:first + MOST] for first in range(0, len(endings), MOST))
-    return sum(_settle_some(connection, batch, config, worker=worker) for batch in batches)
+def _batches(endings: list[Ending]) -> Iterator[list[Ending]]:
+    return (endings[first:first + MOST] for first in range(0, len(endings), MOST))
 
 
 def _settle_some(connection: Connection, endings: list[Ending], config: Config, *, worker: UUID) -> int:
     """Settle a batch, and return how many of it; what the server refuses for its value is left to the rescue, and alone."""
-    patience = time.monotonic() + config.lease_seconds
     try:
-        while held := settle.settle(connection.execute, endings, worker=worker, rescue_cap=config.rescue_cap).get().held:
-            if time.monotonic() > patience:
-                return len(endings) - len(held)
-            time.sleep(AGAIN_SECONDS)
-    except psycopg.Error as exc:
-        if connection.closed:
+        _settle_held(connection, endings, config, worker=worker)
+    except (psycopg.Error, UnicodeError) as exc:
+        if not about_a_value(exc):
             raise
         if len(endings) > 1:
             return sum(_settle_some(connection, [ending], config, worker=worker) for ending in endings)
-        log.warning("remains.refused", job_id=endings[0].id, error=_text(exc))
+        log.warning("remains.refused", job_id=endings[0].id, error=type(exc).__name__)
         return 0
     return len(endings)
 
 
-def _text(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {exc}".splitlines()[0]
+def _settle_held(connection: Connection, endings: Iterable[Ending], config: Config, *, worker: UUID) -> None:
+    left = list(endings)
+    for _ in range(PATIENCE):
+        said = settle.settle(connection.execute, left, worker=worker, rescue_cap=config.rescue_cap).get() if left else None
+        if said is None or not said.held:
+            return
+        left = [ending for ending in left if (ending.id, ending.fence) in said.held]
+        time.sleep(HELD_SECONDS)
+    raise Held(f"{len(left)} rows of jobs that have ended")

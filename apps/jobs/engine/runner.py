@@ -74,6 +74,7 @@ def _attempted(work: Assignment, job_type: JobType, context: AttemptContext) -> 
 
 
 def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:
+    context.board.begin(work.place, work.id, work.fence)   # first: to read a payload may be what kills the process
     try:
         payload = job_type.read(work.payload)
     except (pydantic.ValidationError, InvalidPayload) as exc:
@@ -82,7 +83,6 @@ def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> R
         return Report(_ending(work, AttemptOutcome.RELEASED))
     if work.lock_until is not None and clock.elapsed() >= work.lock_until:   # as above; whose renewal may be known to main only
         return Report(_ending(work, AttemptOutcome.RELEASED))
-    context.board.begin(work.place, work.id, work.fence)
     return _returned(work, job_type, job_type.handler(context, payload))
 
 

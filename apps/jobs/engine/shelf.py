@@ -9,8 +9,10 @@ however it went: who gets the lock knows that nothing of that worker runs any mo
 
 import fcntl
 import hashlib
+import mmap
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +22,17 @@ from uuid import UUID
 import structlog
 from django.db import connections
 
-from apps.jobs.engine.board import NAMES_SIZE, Board, begun_in
-from apps.jobs.engine.tray import SIZE, Tray, Trays
+from apps.jobs.engine import board as boards
+from apps.jobs.engine import tray as trays_
+from apps.jobs.engine.board import Board
+from apps.jobs.engine.tray import Tray, Trays
+from apps.jobs.transitions.settle import Ending
 from core.ids import uuid7
 
-FOLDER = Path("/dev/shm")   # noqa: S108  memory that outlives a process; what lies there is believed only from ourselves
 NAMES_AT = 4096             # in bytes, after the worker's id; mappings begin with a page
-TRAYS_AT = NAMES_AT + NAMES_SIZE
+TRAYS_AT = NAMES_AT + boards.NAMES_SIZE
+LAYOUT = repr((TRAYS_AT, boards.NAME_FORMAT, trays_.SIZE, trays_.VERSION, Ending._fields))
+OLD_SECONDS = 86_400        # what nobody has read by then nobody will: another database, layout or address
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 _ID = 16
 
@@ -34,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class Shelf:
-    """A worker's file, and the lock on it for as long as this object or a process forked from here lives."""
+    """A worker's file, and the lock on it for as long as this object's file, or what is mapped of it anywhere, is open."""
 
     def __init__(self, path: Path, file: int) -> None:
         self.path, self._file = path, file
@@ -50,57 +56,68 @@ class Shelf:
 
     def told(self) -> list[Any]:
         """Return what children have told, settled or not."""
-        count = (os.fstat(self._file).st_size - TRAYS_AT) // SIZE
-        return [told for number in range(count) for told in Tray(self._file, offset=TRAYS_AT + number * SIZE).take(0)]
+        size = os.fstat(self._file).st_size - TRAYS_AT
+        with mmap.mmap(self._file, size, offset=TRAYS_AT) as memory, memoryview(memory) as view:
+            return [told for at in range(0, size, trays_.SIZE) for told in _told(view[at:at + trays_.SIZE])]
 
     def begun(self) -> set[tuple[str, int]]:
         """Return id and fence of the jobs whose handlers were called; of those that had not ended, of all."""
-        return begun_in(self._file, offset=NAMES_AT)
+        return boards.begun_in(self._file, offset=NAMES_AT)
+
+    def touch(self) -> None:
+        """Say that its worker lives: once nobody has for a day, nobody will want it. Writing what is mapped does not say it."""
+        os.utime(self._file)
+
+    def take_down_old(self) -> None:
+        """Remove the file if nobody will read it any more: it is of another database, address or layout, and old."""
+        if time.time() - os.fstat(self._file).st_mtime > OLD_SECONDS:
+            self.take_down()
 
     def take_down(self) -> None:
-        """Remove the file: everything in it is settled."""
+        """Remove the file: everything in it is settled. It stays open, for what is mapped of it may grow."""
         self.path.unlink(missing_ok=True)
-        self.leave()
 
     def leave(self) -> None:
-        """Let go of the file; a worker's own stays locked by what its children and itself have mapped of it."""
+        """Let go of somebody else's file."""
         os.close(self._file)
 
 
-def put_up(board: Board, trays: Trays) -> Shelf | None:
+def put_up(folder: Path, board: Board, trays: Trays) -> Shelf | None:
     """Lay the trays and names of this worker on a shelf, before its pool forks; None where a host has no place for one.
 
     Without it they lie in memory that goes with the worker, and what was told and not settled then runs again.
     """
-    path = FOLDER / f"{_prefix()}{uuid7()}"
+    path = folder / f"{_prefix()}{uuid7()}"
     unseen = path.with_name(f".{path.name}")   # until it is locked: else it would look like a dead worker's
     try:
         file = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
-    except OSError as exc:
-        log.info("shelf.none", folder=str(FOLDER), error=f"{type(exc).__name__}: {exc}")
-        return None
-    try:
-        os.ftruncate(file, TRAYS_AT + len(trays) * SIZE)
-        os.posix_fallocate(file, 0, TRAYS_AT)
-        trays.move(file, offset=TRAYS_AT)
-        board.move_names(file, offset=NAMES_AT)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        unseen.rename(path)
-    except (OSError, AttributeError) as exc:   # no room, or a system without posix_fallocate
-        log.info("shelf.none", folder=str(FOLDER), error=f"{type(exc).__name__}: {exc}")
-        unseen.unlink(missing_ok=True)
-        os.close(file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.ftruncate(file, TRAYS_AT + len(trays) * trays_.SIZE)
+            os.posix_fallocate(file, 0, TRAYS_AT)
+            board.move_names(file, offset=NAMES_AT)
+            trays.move(file, offset=TRAYS_AT)   # last: from here on the file stays open
+            unseen.rename(path)
+        except BaseException:
+            unseen.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError, AttributeError) as exc:   # no folder, no room, or a system without posix_fallocate
+        log.warning("shelf.none", folder=str(folder), error=f"{type(exc).__name__}: {exc}", then="what a kill leaves waits for the lease")
         return None
     return Shelf(path, file)
 
 
-def abandoned() -> Iterator[Shelf]:
+def abandoned(folder: Path) -> Iterator[Shelf]:
     """Yield the shelves of workers of this database and this user, of which nothing runs any more, each locked."""
+    ours = _prefix()
     with suppress(OSError):
-        for path in sorted(FOLDER.glob(f"{_prefix()}*")):
+        for path in sorted((*folder.glob("latchwork-*"), *folder.glob(".latchwork-*"))):
             found = _locked(path)
-            if found is not None:
+            if found is not None and path.name.startswith(ours):
                 yield found
+            elif found is not None:
+                found.take_down_old()
+                found.leave()
 
 
 def _locked(path: Path) -> Shelf | None:
@@ -121,7 +138,16 @@ def _locked(path: Path) -> Shelf | None:
     return Shelf(path, file)
 
 
+def _told(memory: memoryview) -> list[Any]:
+    tray = Tray(memory)
+    try:
+        return tray.take(0)
+    finally:
+        tray.close()
+
+
 def _prefix() -> str:
+    """Return how the names of files begin that this code can read: of this database, in this layout."""
     known = connections["default"].settings_dict
     database = "\0".join(str(known[name]) for name in ("HOST", "PORT", "NAME"))
-    return f"latchwork-{hashlib.sha256(database.encode()).hexdigest()[:16]}-"
+    return f"latchwork-{hashlib.sha256(f'{LAYOUT}{database}'.encode()).hexdigest()[:16]}-"

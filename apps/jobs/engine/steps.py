@@ -62,7 +62,8 @@ class BookStep(bootsteps.StartStopStep):
             book.ledger.start(facts, lambda: book.hub.call_soon(book.take_answers))
             if book.keys is not None:
                 book.keys.start()
-            for number, companion in enumerate((functools.partial(remains.look_after, book.config), *c.app.latchwork_companions)):
+            finder = functools.partial(remains.look_after, book.config, book.shelf)
+            for number, companion in enumerate((finder, *c.app.latchwork_companions)):
                 Thread(target=companion, args=(lambda: book.draining,), daemon=True, name=f"companion-{number}").start()
         self.timers = [c.hub.call_repeatedly(TICK_SECONDS, self.tick, book)]
         for request in orphans:          # the broker connection was lost, the claims were not
@@ -142,7 +143,7 @@ def install(app: Celery, companions: Iterable[Companion] = ()) -> None:
 
 def _put_up_shelf(sender: Any, **_: Any) -> None:
     book: Bookkeeper = sender.app.latchwork
-    if (found := shelf.put_up(poolside.BOARD, poolside.TRAYS)) is not None:
+    if (found := shelf.put_up(book.config.shelf_dir, poolside.BOARD, poolside.TRAYS)) is not None:
         book.shelf, book.ledger.sign = found, found.sign
 
 

@@ -90,6 +90,6 @@ def close(book: Bookkeeper) -> None:
     book.ledger.close()
     if book.ledger.thread is not None:
         book.ledger.thread.join(max(0.1, until - time.monotonic()))
-    if book.shelf is not None and not book.ledger.pending():   # else the next worker settles what this one could not
+    if book.shelf is not None and not book.ledger.owes():   # else the next worker settles what this one could not
         book.shelf.take_down()
         book.shelf = None

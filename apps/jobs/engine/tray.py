@@ -21,7 +21,9 @@ from core import clock
 
 SIZE = 1024 * 1024
 TRAYS = 64
+VERSION = 1   # of what is written: raise it with any change, for a worker may read what one of another version has left
 GROWTH = 16 * 1024   # of a tray in a file: its system is asked for room, for what it has no room for would kill who writes it
+SPARE = 4            # the part of the file's system that is left to others: a fourth
 _LENGTH = struct.Struct("I")
 _BEGUN, _ENDED, _LIMIT = range(3)   # among the numbers
 _OPENED, _SINCE = range(2)          # among the times
@@ -31,18 +33,19 @@ _TIMES_AT, _DATA = 16, 32
 class Tray:
     """One hand-over's page of shared memory; the system gives it memory as far as it is written.
 
-    It lies in a `file` from `offset` on, or in none. Raise `OSError` where that has no room.
+    `memory` is `SIZE` bytes that outlive the process, from `offset` on of a `file` that grows as it is written; raise
+    `OSError` where that has no room. Without a file all of it is there.
     """
 
-    def __init__(self, file: int | None = None, *, offset: int = 0) -> None:
+    def __init__(self, memory: memoryview | None = None, file: int | None = None, *, offset: int = 0) -> None:
+        self._memory = memoryview(mmap.mmap(-1, SIZE)) if memory is None else memory
         self._file, self._offset = file, offset
         self._room = SIZE if file is None else 0
         if not self._has_room(_DATA):
             raise OSError(errno.ENOSPC, "no room for a tray")
-        self._memory = mmap.mmap(-1, SIZE) if file is None else mmap.mmap(file, SIZE, offset=offset)
         # Not struct.pack_into(): it writes zeros before the value, and the other process would read them.
-        self._numbers = memoryview(self._memory)[:_TIMES_AT].cast("I")
-        self._times = memoryview(self._memory)[_TIMES_AT:_DATA].cast("d")
+        self._numbers = self._memory[:_TIMES_AT].cast("I")
+        self._times = self._memory[_TIMES_AT:_DATA].cast("d")
         self._barrier = Lock()
         self._end = self._read_to = _DATA    # where the child writes next; where the main process reads next
 
@@ -140,11 +143,19 @@ class Tray:
         if self._file is not None and self._room < size <= SIZE:
             more = min(SIZE, max(size, self._room + GROWTH)) - self._room
             try:
+                system = os.fstatvfs(self._file)
+                if system.f_bavail * SPARE < system.f_blocks:
+                    return False
                 os.posix_fallocate(self._file, self._offset + self._room, more)
             except OSError:
                 return False
             self._room += more
         return size <= self._room
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        for view in (self._numbers, self._times, self._memory):
+            view.release()
 
 
 class Trays:
@@ -162,8 +173,14 @@ class Trays:
         return self._trays[number]
 
     def move(self, file: int, *, offset: int) -> None:
-        """Lie in a file from now on, `SIZE` bytes each. Call it before the first is lent; raise `OSError` where there is no room."""
-        self._trays = [Tray(file, offset=offset + number * SIZE) for number in range(len(self._trays))]
+        """Lie in a file from now on, `SIZE` bytes each, which stays open. Call it before the first is lent.
+
+        Raise `OSError` where there is no room; then they lie where they lay.
+        """
+        memory = memoryview(mmap.mmap(file, len(self) * SIZE, offset=offset))
+        self._trays = [
+            Tray(memory[at:at + SIZE], file, offset=offset + at) for at in range(0, len(self) * SIZE, SIZE)
+        ]
 
     def left(self) -> bool:
         """Return whether there is a tray for one more hand-over."""

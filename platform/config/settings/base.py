@@ -209,6 +209,7 @@ JOBS = Config(
     guard=ENV.JOBS_GUARD or ("worker" if LOCKS_URL.startswith("cassandra") else "none"),
     stop_grace_seconds=ENV.JOBS_STOP_GRACE_SECONDS,
     retention=timedelta(days=ENV.JOBS_RETENTION_DAYS),
+    shelf_dir=ENV.JOBS_SHELF_DIR,
     metrics_port=ENV.JOBS_METRICS_PORT,
     artifact_max_bytes=ENV.ARTIFACT_MAX_BYTES,
     artifacts_per_job=ENV.ARTIFACTS_PER_JOB,

@@ -117,6 +117,7 @@ class Environment(BaseModel):
     JOBS_LEASE_SECONDS: float = Field(30.0, ge=1, le=3600)
     JOBS_GUARD: Literal["none", "worker", "job"] | None = None
     JOBS_TICKETS: int = Field(20, ge=1, le=1000)
+    JOBS_SHELF_DIR: Path = Path("/dev/shm")   # noqa: S108  see `Config.shelf_dir`
     JOBS_METRICS_PORT: int = Field(0, ge=0, le=65535)
     JOBS_STOP_GRACE_SECONDS: float = Field(25.0, ge=0, le=3600)
     JOBS_RETENTION_DAYS: int = Field(7, ge=1, le=3650)

@@ -28,6 +28,7 @@ class Book:
 
     def __init__(self):
         self.settled, self.restocked, self.returned, self.freed_requests = {}, [], [], []
+        self.unsettled = set()
 
     def settle(self, attempt, ending):
         self.settled[attempt.claim.fence] = ending.outcome
@@ -40,6 +41,9 @@ class Book:
 
     def freed(self, request):
         self.freed_requests.append(request)
+
+    def holds(self, _job_id, fence):
+        return fence in self.unsettled
 
 
 @pytest.fixture
@@ -86,6 +90,21 @@ def test_a_hand_over_that_is_over_twice_returns_its_tray_once(made, lent):
 
     assert {0, 1} == numbers
     assert [made] == made.book.freed_requests
+
+
+def test_a_tray_is_not_used_again_before_what_was_told_in_it_is_settled(made, lent):
+    book, used = made.book, made.tray_number
+    run(made, 3)
+    book.unsettled = {made.attempts[2].claim.fence}
+    made._told(None)
+    made.returned()
+    other = lent.get()
+    lent.put(other, needed=lambda: False)
+    again = lent.get()
+    book.unsettled.clear()
+
+    assert (other, used) == (again, lent.get())
+    assert other != used
 
 
 class Result:

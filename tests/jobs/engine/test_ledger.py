@@ -14,6 +14,7 @@ from apps.jobs import services as jobs
 from apps.jobs.engine import ledger as ledgers
 from apps.jobs.engine.batch import Batch
 from apps.jobs.engine.ledger import ROLL_REST, ROLL_SECONDS
+from apps.jobs.engine.refusal import about_a_value
 from apps.jobs.engine.stock import Fetch, Line
 from apps.jobs.lifecycle import AttemptOutcome, Status
 from apps.jobs.models import JobAttempt, StaleWrite, Worker
@@ -280,7 +281,7 @@ def test_rows_of_queues_are_reported(ledger):
     (psycopg.InterfaceError("the connection is closed"), False),
 ])
 def test_only_what_is_about_a_value_is_blamed_on_an_ending(exc, about):
-    assert about == ledgers._about_a_value(exc)
+    assert about == about_a_value(exc)
 
 
 # The thread itself.

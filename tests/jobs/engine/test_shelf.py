@@ -1,7 +1,9 @@
 """Where a worker's trays outlive it: found by those who may, when nothing of the worker lives, and never before."""
 
+import errno
 import os
 import signal
+import time
 
 import pytest
 from django.db import connections
@@ -10,21 +12,35 @@ from apps.jobs.engine import shelf
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.tray import Trays
 from core.ids import uuid7
+from tests.support import memory
 from tests.support.waiting import until
+
+LONG_AGO = time.time() - 2 * shelf.OLD_SECONDS
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf, "FOLDER", tmp_path)
-    return tmp_path
+def folder():
+    with memory.folder() as made:
+        yield made
 
 
-def dead(*, told=("an ending",), worker=None, begun=()):
-    """Leave the shelf of a worker that was killed."""
+def forked(work):
+    """Do something in a child that never returns from here; its pid."""
     pid = os.fork()
     if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def dead(folder, *, told=("an ending",), worker=None, begun=()):
+    """Leave the shelf of a worker that was killed."""
+
+    def live():
         board, trays = Board(), Trays(count=2)
-        mine = shelf.put_up(board, trays)
+        mine = shelf.put_up(folder, board, trays)
         if worker is not None:
             mine.sign(worker)
         trays[1].lay(len(told))
@@ -34,7 +50,9 @@ def dead(*, told=("an ending",), worker=None, begun=()):
         for each in begun:
             board.begin(board.take(), *each)
         os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
+
+    _pid, status = os.waitpid(forked(live), 0)
+    assert signal.SIGKILL == status
 
 
 def names(folder):
@@ -43,12 +61,13 @@ def names(folder):
 
 def test_what_a_killed_worker_has_told_is_found_with_its_name_and_then_gone(folder):
     worker = uuid7()
-    dead(told=("first", "second"), worker=worker)
-    dead()
-    found = list(shelf.abandoned())
-    told = {each.signed(): each.told() for each in found}
-    for each in found:
+    dead(folder, told=("first", "second"), worker=worker)
+    dead(folder)
+    told = {}
+    for each in shelf.abandoned(folder):
+        told[each.signed()] = each.told()
         each.take_down()
+        each.leave()
 
     assert {worker: ["first", "second"], None: ["an ending"]} == told
     assert [] == names(folder)
@@ -56,52 +75,70 @@ def test_what_a_killed_worker_has_told_is_found_with_its_name_and_then_gone(fold
 
 def test_it_tells_which_jobs_had_begun(folder):
     begun = {(str(uuid7()), number) for number in (1, 2**40)}
-    dead(begun=begun)
-    (found,) = shelf.abandoned()
+    dead(folder, begun=begun)
+    (found,) = shelf.abandoned(folder)
 
     assert begun == found.begun()
 
 
 def test_a_shelf_is_nobodys_while_any_process_of_its_worker_lives(folder):
     reading, writing = os.pipe()
-    main = os.fork()
-    if main == 0:
-        shelf.put_up(Board(), Trays(count=1))
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-        os.write(writing, child.to_bytes(4, "big"))
+
+    def live():
+        shelf.put_up(folder, Board(), Trays(count=1))
+        os.write(writing, forked(signal.pause).to_bytes(4, "big"))
         signal.pause()
+
+    main = forked(live)
     child = int.from_bytes(os.read(reading, 4), "big")
-    living = list(shelf.abandoned())
-    os.kill(main, signal.SIGKILL)
-    os.waitpid(main, 0)
-    orphaned = list(shelf.abandoned())
-    os.kill(child, signal.SIGKILL)
-    found = until(lambda: list(shelf.abandoned()), timeout=30)
-    twice = list(shelf.abandoned())
+    try:
+        living = list(shelf.abandoned(folder))
+    finally:
+        os.kill(main, signal.SIGKILL)
+        os.waitpid(main, 0)
+        orphaned = list(shelf.abandoned(folder))
+        os.kill(child, signal.SIGKILL)
+    found = until(lambda: list(shelf.abandoned(folder)), timeout=30)
+    twice = list(shelf.abandoned(folder))
 
     assert ([], [], 1, []) == (living, orphaned, len(found), twice)
 
 
 def test_what_one_lets_go_of_another_finds(folder):
-    dead()
-    (found,) = shelf.abandoned()
+    dead(folder)
+    (found,) = shelf.abandoned(folder)
     found.leave()
 
-    assert [["an ending"]] == [each.told() for each in shelf.abandoned()]
+    assert [["an ending"]] == [each.told() for each in shelf.abandoned(folder)]
 
 
-def test_workers_of_another_database_are_left_alone(folder, monkeypatch):
-    dead()
-    monkeypatch.setitem(connections["default"].settings_dict, "NAME", "another")
+@pytest.mark.parametrize("other", ["database", "layout"])
+def test_what_is_of_another_database_or_layout_is_left_alone_until_nobody_has_wanted_it_for_a_day(folder, monkeypatch, other):
+    dead(folder)
+    (path,) = folder.iterdir()
+    if other == "database":
+        monkeypatch.setitem(connections["default"].settings_dict, "NAME", "another")
+    else:
+        monkeypatch.setattr(shelf, "LAYOUT", "another")
+    found, before = list(shelf.abandoned(folder)), names(folder)
+    os.utime(path, (LONG_AGO, LONG_AGO))
 
-    assert ([], 1) == (list(shelf.abandoned()), len(names(folder)))
+    assert ([], [path.name]) == (found, before)
+    assert ([], []) == (list(shelf.abandoned(folder)), names(folder))
+
+
+def test_however_long_a_worker_lives_its_file_is_not_an_old_one(folder):
+    mine = shelf.put_up(folder, Board(), Trays(count=1))
+    os.utime(mine.path, (LONG_AGO, LONG_AGO))
+    mine.touch()
+    mine.take_down_old()
+
+    assert [mine.path.name] == names(folder)
 
 
 @pytest.mark.parametrize("way", ["open to others", "a link", "a pipe", "somebody else's"])
 def test_a_file_that_may_be_somebody_elses_is_not_believed(folder, way):
-    dead()
+    dead(folder)
     (path,) = folder.iterdir()
     match way:
         case "open to others":
@@ -116,32 +153,36 @@ def test_a_file_that_may_be_somebody_elses_is_not_believed(folder, way):
                 pytest.skip("only root can give a file away")
             os.chown(path, 12345, 12345)
 
-    assert [] == list(shelf.abandoned())
+    assert [] == list(shelf.abandoned(folder))
 
 
-def test_a_shelf_that_is_taken_down_leaves_nothing_and_its_trays_can_still_be_used(folder):
+def test_a_shelf_that_is_taken_down_leaves_nothing_and_its_trays_can_still_be_used_and_grow(folder):
     trays = Trays(count=1)
-    shelf.put_up(Board(), trays).take_down()
+    shelf.put_up(folder, Board(), trays).take_down()
+    trays[0].lay(1)
+    trays[0].open()
+    trays[0].end("x" * 500_000)
+
+    assert ([], ["x" * 500_000]) == (names(folder), trays[0].take(0))
+
+
+@pytest.mark.parametrize("lack", ["folder", "room", "function", "name"])
+def test_where_there_is_no_place_there_is_no_shelf_and_the_trays_work(folder, monkeypatch, lack):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    match lack:
+        case "room":
+            monkeypatch.setattr(os, "posix_fallocate", full)
+        case "function":
+            monkeypatch.delattr(os, "posix_fallocate")
+        case "name":
+            monkeypatch.setattr(type(folder), "rename", full)
+    trays = Trays(count=1)
+    put_up = shelf.put_up(folder / "none" if lack == "folder" else folder, Board(), trays)
     trays[0].lay(1)
     trays[0].open()
     trays[0].end("told")
 
-    assert ([], ["told"]) == (names(folder), trays[0].take(0))
-
-
-@pytest.mark.parametrize("lack", ["folder", "room", "function"])
-def test_where_there_is_no_place_the_trays_stay_where_they_were(folder, monkeypatch, lack):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    if lack == "folder":
-        monkeypatch.setattr(shelf, "FOLDER", folder / "none")
-    elif lack == "room":
-        monkeypatch.setattr(os, "posix_fallocate", full)
-    else:
-        monkeypatch.delattr(os, "posix_fallocate")
-    trays = Trays(count=1)
-    before = trays[0]
-
-    assert (None, before, []) == (shelf.put_up(Board(), trays), trays[0], names(folder))
-    assert [] == list(shelf.abandoned())
+    assert (None, [], ["told"]) == (put_up, names(folder), trays[0].take(0))
+    assert [] == list(shelf.abandoned(folder / "none"))

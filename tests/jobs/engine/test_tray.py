@@ -1,5 +1,6 @@
 """What a child tells of a hand-over of several jobs, and what the main process takes back: neither believes a half."""
 
+import mmap
 import os
 import signal
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 from apps.jobs.engine import tray as trays
 from apps.jobs.engine.tray import SIZE, Tray, Trays
 from core import clock
+from tests.support import memory
 from tests.support.waiting import until
 
 ROUNDS = 2000
@@ -235,10 +237,14 @@ def test_before_there_is_none_the_tray_that_has_rested_the_longest_is_lent():
 
 
 @pytest.fixture
-def file(tmp_path):
-    with (tmp_path / "trays").open("w+b") as opened:
+def file():
+    with memory.folder() as folder, (folder / "trays").open("w+b") as opened:
         opened.truncate(3 * SIZE)
         yield opened.fileno()
+
+
+def in_file(file, *, at=0):
+    return Tray(memoryview(mmap.mmap(file, SIZE, offset=at)), file, offset=at)
 
 
 def test_trays_in_a_file_lie_beside_each_other_and_outlive_who_has_written(file):
@@ -256,22 +262,41 @@ def test_trays_in_a_file_lie_beside_each_other_and_outlive_who_has_written(file)
     os.waitpid(forked(tell), 0)
 
     assert [(number, job, "x" * 5000) for number in range(2) for job in range(100)] == [
-        told for number in range(2) for told in Tray(file, offset=(1 + number) * SIZE).take(0)
+        told for number in range(2) for told in in_file(file, at=(1 + number) * SIZE).take(0)
     ]
 
 
-def test_where_the_file_has_no_room_nothing_is_told_and_the_writer_lives(file, monkeypatch):
-    made = Tray(file)
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture(params=["no room", "no more than others need"])
+def nowhere(request):
+    """Leave a file's system no room from now on."""
+    if request.param == "no room":
+        return lambda monkeypatch: monkeypatch.setattr(os, "posix_fallocate", full)
+    nearly = SimpleNamespace(f_bavail=24, f_blocks=100)
+    return lambda monkeypatch: monkeypatch.setattr(os, "fstatvfs", lambda _file: nearly)
+
+
+def test_where_the_file_has_no_room_nothing_is_told_and_the_writer_lives(file, monkeypatch, nowhere):
+    made = in_file(file)
     made.lay(5)
     made.open()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    nowhere(monkeypatch)
     began = made.begin(0), made.end("x" * trays.GROWTH), made.ended()
 
     assert (True, False, 0) == began
     assert (True, ["small"]) == (made.end("small"), made.take(0))
     with pytest.raises(OSError, match="no room"):
-        Tray(file, offset=SIZE)
+        in_file(file, at=SIZE)
+
+
+def test_trays_that_found_no_room_lie_where_they_lay(file, monkeypatch, nowhere):
+    lent = Trays(count=1)
+    before = lent[0]
+    nowhere(monkeypatch)
+    with pytest.raises(OSError, match="no room"):
+        lent.move(file, offset=0)
+
+    assert before is lent[0]
