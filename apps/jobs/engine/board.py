@@ -2,18 +2,14 @@
 
 import mmap
 import os
-import struct
 from array import array
 from enum import IntEnum
-from uuid import UUID
 
 from core import clock
 
 PLACES = 8192     # all trays full, and a fourth of that alone
-NAMES_SIZE = PLACES * 24   # whole pages
-NAME_FORMAT = "16sq"
+FENCES_SIZE = PLACES * 8   # whole pages
 _PLACES_AT = 16   # after the deadline and the life
-_NAME = struct.Struct(NAME_FORMAT)
 
 
 class Word(IntEnum):
@@ -31,8 +27,8 @@ class Board:
     A byte is written by one process and read by another: there is nothing to lock, and so nothing that a fork could
     leave locked. Only a fork shares it, so a worker that would start its children in another way is refused.
 
-    Beside it a child writes down the name of each job that it begins, its id and fence, for whoever finds the worker dead: on a
-    shelf (see `shelf`) the names outlive it.
+    Beside it a child writes down the fence of each job that it begins, for whoever finds the worker dead: on a shelf (see
+    `shelf`) they outlive it.
     """
 
     def __init__(self) -> None:
@@ -40,14 +36,14 @@ class Board:
         # Not struct.pack_into(): it writes zeros before the value, and a child would read that the lease has ended.
         self._deadline = memoryview(self._memory)[:8].cast("d")
         self._life = memoryview(self._memory)[8:_PLACES_AT].cast("q")
-        # A ring: a place rests for as long as it can, so that what ended there is settled before its name is written over.
+        # A ring: a place rests for as long as it can, so that what ended there is settled before its fence is written over.
         self._free = array("H", range(PLACES))   # 16 KiB; as a list of numbers 300, which each worker copies
         self._taken = self._given = 0            # so many times
-        self._names = mmap.mmap(-1, NAMES_SIZE)
+        self._begun = memoryview(mmap.mmap(-1, FENCES_SIZE)).cast("q")
 
-    def move_names(self, file: int, *, offset: int) -> None:
-        """Keep the names in a file from now on, which has `NAMES_SIZE` bytes there. Call it before the first job begins."""
-        self._names = mmap.mmap(file, NAMES_SIZE, offset=offset)
+    def move_fences(self, file: int, *, offset: int) -> None:
+        """Keep the fences in a file from now on, which has `FENCES_SIZE` bytes there. Call it before the first job begins."""
+        self._begun = memoryview(mmap.mmap(file, FENCES_SIZE, offset=offset)).cast("q")
 
     def trust_until(self, deadline: float) -> None:
         """Say until when, on `clock.elapsed`, this worker may believe that its jobs are its own."""
@@ -83,9 +79,9 @@ class Board:
         self._free[self._given % PLACES] = place
         self._given += 1
 
-    def begin(self, place: int, job_id: str, fence: int) -> None:
-        """Write down that a job's handler is about to be called."""
-        _NAME.pack_into(self._names, place * _NAME.size, bytes.fromhex(job_id.replace("-", "")), fence)
+    def begin(self, place: int, fence: int) -> None:
+        """Write down that the job with this fence begins: no two claims have the same one."""
+        self._begun[place] = fence
 
     def say(self, place: int, word: Word) -> None:
         """Say something to the job at a place."""
@@ -96,7 +92,6 @@ class Board:
         return Word(self._memory[_PLACES_AT + place])
 
 
-def begun_in(file: int, *, offset: int) -> set[tuple[str, int]]:
-    """Return the id and fence of each job that the names in a file tell of, ended or not."""
-    names = _NAME.iter_unpack(os.pread(file, NAMES_SIZE, offset))
-    return {(str(UUID(bytes=job_id)), fence) for job_id, fence in names if fence}
+def begun_in(file: int, *, offset: int) -> set[int]:
+    """Return the fences of jobs that had begun, ended or not, as they stand in a file."""
+    return set(memoryview(os.pread(file, FENCES_SIZE, offset)).cast("q")) - {0}

@@ -82,7 +82,7 @@ def _unbegun(connection: Connection, found: Shelf, worker: UUID) -> list[Ending]
     held = presence.roll(connection.execute, worker=worker).get()
     return [
         Ending(id=each.id, fence=each.fence, outcome=AttemptOutcome.RELEASED)
-        for each in held if (each.id, each.fence) not in begun
+        for each in held if each.fence not in begun
     ]
 
 

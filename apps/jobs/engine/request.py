@@ -1,5 +1,6 @@
 """A Celery request that carries claimed jobs: one as a task of its own type, or several short ones together."""
 
+import functools
 import os
 import signal
 import time
@@ -353,8 +354,11 @@ class TogetherRequest(JobRequest):
             self.book.kill(attempt)
 
     def _clear(self) -> None:
-        told, book = [(attempt.claim.id, attempt.claim.fence) for attempt in self.attempts[:self.seen]], self.book
-        TRAYS.put(self.tray_number, needed=lambda: any(book.holds(*each) for each in told))
+        if self.seen:   # ends are settled in their order: with the last one all are
+            last, book = self.attempts[self.seen - 1].claim, self.book
+            TRAYS.put(self.tray_number, needed=functools.partial(book.holds, last.id, last.fence))
+        else:
+            TRAYS.put(self.tray_number, needed=bool)
         super()._clear()
 
     def settled(self, attempt: Attempt, ending: Ending) -> None:

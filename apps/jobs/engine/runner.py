@@ -74,7 +74,7 @@ def _attempted(work: Assignment, job_type: JobType, context: AttemptContext) -> 
 
 
 def _finished(work: Assignment, job_type: JobType, context: AttemptContext) -> Report:
-    context.board.begin(work.place, work.id, work.fence)   # first: to read a payload may be what kills the process
+    context.board.begin(work.place, work.fence)   # first: to read a payload may be what kills the process
     try:
         payload = job_type.read(work.payload)
     except (pydantic.ValidationError, InvalidPayload) as exc:

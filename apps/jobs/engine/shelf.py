@@ -1,4 +1,4 @@
-"""The file in memory where a worker's trays lie and its board's names, so that they are there when the worker is not.
+"""The file in memory where a worker's trays lie and the fences of what it began, so that they are there when the worker is not.
 
 Whoever kills a worker, kills its main process before it has settled what its children told a moment ago. Nobody's memory is
 needed for that: the file stays, and the next worker of the same database on this host reads it (see `remains`).
@@ -29,9 +29,9 @@ from apps.jobs.engine.tray import Tray, Trays
 from apps.jobs.transitions.settle import Ending
 from core.ids import uuid7
 
-NAMES_AT = 4096             # in bytes, after the worker's id; mappings begin with a page
-TRAYS_AT = NAMES_AT + boards.NAMES_SIZE
-LAYOUT = repr((TRAYS_AT, boards.NAME_FORMAT, trays_.SIZE, trays_.VERSION, Ending._fields))
+FENCES_AT = 4096            # in bytes, after the worker's id; mappings begin with a page
+TRAYS_AT = FENCES_AT + boards.FENCES_SIZE
+LAYOUT = repr((TRAYS_AT, trays_.SIZE, trays_.VERSION, Ending._fields))
 OLD_SECONDS = 86_400        # what nobody has read by then nobody will: another database, layout or address
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 _ID = 16
@@ -60,9 +60,9 @@ class Shelf:
         with mmap.mmap(self._file, size, offset=TRAYS_AT) as memory, memoryview(memory) as view:
             return [told for at in range(0, size, trays_.SIZE) for told in _told(view[at:at + trays_.SIZE])]
 
-    def begun(self) -> set[tuple[str, int]]:
-        """Return id and fence of the jobs whose handlers were called; of those that had not ended, of all."""
-        return boards.begun_in(self._file, offset=NAMES_AT)
+    def begun(self) -> set[int]:
+        """Return the fences of jobs that had begun; of those that had not ended, of all."""
+        return boards.begun_in(self._file, offset=FENCES_AT)
 
     def touch(self) -> None:
         """Say that its worker lives: once nobody has for a day, nobody will want it. Writing what is mapped does not say it."""
@@ -83,7 +83,7 @@ class Shelf:
 
 
 def put_up(folder: Path, board: Board, trays: Trays) -> Shelf | None:
-    """Lay the trays and names of this worker on a shelf, before its pool forks; None where a host has no place for one.
+    """Lay the trays and fences of this worker on a shelf, before its pool forks; None where a host has no place for one.
 
     Without it they lie in memory that goes with the worker, and what was told and not settled then runs again.
     """
@@ -95,7 +95,7 @@ def put_up(folder: Path, board: Board, trays: Trays) -> Shelf | None:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.ftruncate(file, TRAYS_AT + len(trays) * trays_.SIZE)
             os.posix_fallocate(file, 0, TRAYS_AT)
-            board.move_names(file, offset=NAMES_AT)
+            board.move_fences(file, offset=FENCES_AT)
             trays.move(file, offset=TRAYS_AT)   # last: from here on the file stays open
             unseen.rename(path)
         except BaseException:

@@ -129,7 +129,8 @@ class Tray:
     def end(self, told: Any) -> bool:
         """Tell how a job ended; False when there is no room for it here."""
         data = pickle.dumps(told, protocol=5)
-        if not self._has_room(self._end + _LENGTH.size + len(data)):
+        size = self._end + _LENGTH.size + len(data)
+        if size > self._room and not self._has_room(size):
             return False
         _LENGTH.pack_into(self._memory, self._end, len(data))
         start = self._end + _LENGTH.size

@@ -156,7 +156,7 @@ def leave(folder, claims):
     def left(**changes):
         endings = [factories.end(claim, **(changes if number == 0 else {})) for number, claim in enumerate(claims)]
         told = [poolside._packed(ending) for ending in endings]
-        dead(folder, told=told, worker=worker, begun=[(claim.id, claim.fence) for claim in claims])
+        dead(folder, told=told, worker=worker, begun=[claim.fence for claim in claims])
 
     return left
 
