@@ -27,8 +27,12 @@ What it cannot know
     firewall must refuse.
 """
 
-from core.outgoing.client import Response, check, check_headers, request, user_agent
-from core.outgoing.errors import BadRequest, OutgoingError, RedirectRefused, Refused, TimedOut, Unreachable
+from core.later import load_later
+
+load_later("chardet", "charset_normalizer")   # 2.5 MiB of tables, by which requests guesses an encoding that is not given
+
+from core.outgoing.client import Response, check, check_headers, request, user_agent  # noqa: E402  it imports requests
+from core.outgoing.errors import BadRequest, OutgoingError, RedirectRefused, Refused, TimedOut, Unreachable  # noqa: E402
 
 __all__ = [
     "BadRequest",
