@@ -29,6 +29,6 @@ def load_later(*names: str) -> None:
     for name in names:
         if name not in sys.modules and (spec := importlib.util.find_spec(name)) is not None:
             module = sys.modules[name] = Later(name)
-            module.__spec__ = spec
+            module.__spec__, module.__file__ = spec, spec.origin   # which whoever looks through all modules asks for
             if spec.submodule_search_locations is not None:   # which an import of its version alone looks for
                 module.__path__ = spec.submodule_search_locations

@@ -56,3 +56,12 @@ from core.later import load_later
 load_later("charset_normalizer")
 import charset_normalizer
 print(json.dumps([bool(charset_normalizer.__version__), "charset_normalizer.cd" in sys.modules]))""") == [True, False]
+
+
+def test_whoever_looks_through_all_modules_loads_nothing():
+    assert told("""
+import inspect
+from core.later import load_later
+load_later("colorsys")
+inspect.getmodule(json.loads)
+print(json.dumps(type(sys.modules["colorsys"]).__name__))""") == "Later"
