@@ -4,6 +4,7 @@ import mmap
 import os
 from array import array
 from enum import IntEnum
+from threading import Lock
 
 from core import clock
 
@@ -39,6 +40,7 @@ class Board:
         # A ring: a place rests for as long as it can, so that what ended there is settled before its fence is written over.
         self._free = array("H", range(PLACES))   # 16 KiB; as a list of numbers 300, which each worker copies
         self._taken = self._given = 0            # so many times
+        self._ring = Lock()                      # in a pool of threads each gives back by itself
         self._begun = memoryview(mmap.mmap(-1, FENCES_SIZE)).cast("q")
 
     def move_fences(self, file: int, *, offset: int) -> None:
@@ -67,17 +69,19 @@ class Board:
 
     def take(self) -> int:
         """Take a place for a job that is handed over."""
-        if self._taken - self._given >= PLACES:
-            raise IndexError("every place is taken")
-        place = self._free[self._taken % PLACES]
-        self._taken += 1
+        with self._ring:
+            if self._taken - self._given >= PLACES:
+                raise IndexError("every place is taken")
+            place = self._free[self._taken % PLACES]
+            self._taken += 1
         self._memory[_PLACES_AT + place] = Word.GO_ON
         return place
 
     def give(self, place: int) -> None:
         """Return a place once nobody reads it any more."""
-        self._free[self._given % PLACES] = place
-        self._given += 1
+        with self._ring:
+            self._free[self._given % PLACES] = place
+            self._given += 1
 
     def begin(self, place: int, fence: int) -> None:
         """Write down that the job with this fence begins: no two claims have the same one."""

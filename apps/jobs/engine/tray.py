@@ -166,6 +166,7 @@ class Trays:
         self._trays = [Tray() for _ in range(count)]
         self._free = list(range(count))
         self._resting: list[tuple[int, Callable[[], bool]]] = []   # of hand-overs that are over; the oldest first
+        self._lending = Lock()   # what has failed in a pool of threads is given back by its thread
 
     def __len__(self) -> int:
         return len(self._trays)
@@ -189,11 +190,13 @@ class Trays:
 
     def get(self) -> int:
         """Take a tray for a hand-over: of those whose endings nobody needs any more, while there is one."""
-        if self._resting:
-            self._free += [number for number, needed in self._resting if not needed()]
-            self._resting = [each for each in self._resting if each[0] not in self._free]
-        return self._free.pop() if self._free else self._resting.pop(0)[0]
+        with self._lending:
+            if self._resting:
+                self._free += [number for number, needed in self._resting if not needed()]
+                self._resting = [each for each in self._resting if each[0] not in self._free]
+            return self._free.pop() if self._free else self._resting.pop(0)[0]
 
     def put(self, number: int, *, needed: Callable[[], bool]) -> None:
         """Return a tray whose hand-over is over; while it is `needed`, what was told in it is not settled."""
-        self._resting.append((number, needed))
+        with self._lending:
+            self._resting.append((number, needed))

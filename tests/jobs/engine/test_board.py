@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -95,6 +96,34 @@ def test_places_do_not_overlap():
     assert {places[7]} == {place for place in places if board.read(place) != Word.GO_ON}
     with pytest.raises(IndexError):
         board.take()
+
+
+class Passing(list):
+    """Lets another thread pass at each step."""
+
+    def __getitem__(self, index):
+        time.sleep(0)
+        return super().__getitem__(index)
+
+    def __setitem__(self, index, value):
+        super().__setitem__(index, value)
+        time.sleep(0)
+
+
+def test_places_that_several_threads_give_back_are_neither_lost_nor_lent_twice(monkeypatch):
+    monkeypatch.setattr(boards, "PLACES", 64)
+    board = Board()
+    board._free = Passing(board._free)
+
+    def work():
+        for _ in range(200):
+            board.give(board.take())
+
+    threads = [Thread(target=work) for _ in range(8)]
+    [each.start() for each in threads]
+    [each.join(60) for each in threads]
+
+    assert set(range(64)) == {board.take() for _ in range(64)}
 
 
 class Flight:

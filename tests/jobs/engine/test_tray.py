@@ -3,6 +3,7 @@
 import mmap
 import os
 import signal
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -225,6 +226,28 @@ def test_a_tray_rests_until_what_was_told_in_it_is_settled():
 
     assert {first, second, other} == {0, 1, 2}
     assert (other, first) == (again, lent.get())
+
+
+def test_a_tray_that_comes_back_while_another_is_lent_is_not_lost():
+    lent = Trays(count=3)
+    first, second, _third = lent.get(), lent.get(), lent.get()
+    returning = Thread(target=lent.put, args=(second,), kwargs={"needed": settled})
+
+    class Looked(list):
+        looks = 0
+
+        def __iter__(self):
+            yield from super().__iter__()
+            self.looks += 1
+            if self.looks == 2:   # all were seen, and the list of those that still rest is about to be kept
+                returning.start()
+                returning.join(0.1)
+
+    lent._resting = Looked([(first, settled)])
+    again = lent.get()
+    returning.join(30)
+
+    assert (first, second) == (again, lent.get())
 
 
 def test_before_there_is_none_the_tray_that_has_rested_the_longest_is_lent():
