@@ -22,16 +22,14 @@ from uuid import UUID
 import structlog
 from django.db import connections
 
-from apps.jobs.engine import board as boards
-from apps.jobs.engine import tray as trays_
-from apps.jobs.engine.board import Board
-from apps.jobs.engine.tray import Tray, Trays
+from apps.jobs.engine.board import FENCES_SIZE, Board, begun_in
+from apps.jobs.engine.tray import SIZE, VERSION, Tray, Trays
 from apps.jobs.transitions.settle import Ending
 from core.ids import uuid7
 
 FENCES_AT = 4096            # in bytes, after the worker's id; mappings begin with a page
-TRAYS_AT = FENCES_AT + boards.FENCES_SIZE
-LAYOUT = repr((TRAYS_AT, trays_.SIZE, trays_.VERSION, Ending._fields))
+TRAYS_AT = FENCES_AT + FENCES_SIZE
+LAYOUT = repr((TRAYS_AT, SIZE, VERSION, Ending._fields))
 OLD_SECONDS = 86_400        # what nobody has read by then nobody will: another database, layout or address
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 _ID = 16
@@ -58,11 +56,11 @@ class Shelf:
         """Return what children have told, settled or not."""
         size = os.fstat(self._file).st_size - TRAYS_AT
         with mmap.mmap(self._file, size, offset=TRAYS_AT) as memory, memoryview(memory) as view:
-            return [told for at in range(0, size, trays_.SIZE) for told in _told(view[at:at + trays_.SIZE])]
+            return [told for at in range(0, size, SIZE) for told in _told(view[at:at + SIZE])]
 
     def begun(self) -> set[int]:
         """Return the fences of jobs that had begun; of those that had not ended, of all."""
-        return boards.begun_in(self._file, offset=FENCES_AT)
+        return begun_in(self._file, offset=FENCES_AT)
 
     def touch(self) -> None:
         """Say that its worker lives: once nobody has for a day, nobody will want it. Writing what is mapped does not say it."""
@@ -93,7 +91,7 @@ def put_up(folder: Path, board: Board, trays: Trays) -> Shelf | None:
         file = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            os.ftruncate(file, TRAYS_AT + len(trays) * trays_.SIZE)
+            os.ftruncate(file, TRAYS_AT + len(trays) * SIZE)
             os.posix_fallocate(file, 0, TRAYS_AT)
             board.move_fences(file, offset=FENCES_AT)
             trays.move(file, offset=TRAYS_AT)   # last: from here on the file stays open

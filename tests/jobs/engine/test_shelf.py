@@ -12,6 +12,7 @@ from apps.jobs.engine import shelf
 from apps.jobs.engine.board import Board
 from apps.jobs.engine.tray import Trays
 from core.ids import uuid7
+from tests.jobs.engine.test_tray import forked
 from tests.support import memory
 from tests.support.waiting import until
 
@@ -22,17 +23,6 @@ LONG_AGO = time.time() - 2 * shelf.OLD_SECONDS
 def folder():
     with memory.folder() as made:
         yield made
-
-
-def forked(work):
-    """Do something in a child that never returns from here; its pid."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(1)
-    return pid
 
 
 def dead(folder, *, told=("an ending",), worker=None, begun=()):
