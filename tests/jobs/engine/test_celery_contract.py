@@ -161,7 +161,7 @@ def test_a_hand_over_of_jobs_waits_in_no_bucket_and_the_bookkeeper_is_told(task,
         for attempt in request.attempts:
             attempt.close()
         if count > 1:
-            TRAYS.put(request.tray_number)
+            TRAYS.put(request.tray_number, needed=bool)
 
     assert [] == limited
     assert [[claim.id for claim in message.claims]] == [[attempt.claim.id for attempt in request.attempts] for request in told]
