@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,25 +117,45 @@ class Application:
         assert self._process is not None
         assert (answer, self._process.wait(10)) == ("", -signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def enqueueing_until_it_fails(self, job_type: str, *, flushes: bool = True) -> Iterator[list[str]]:
+        """Enqueue one at a time from the beginning of the block on; at its end the list holds the ids that were returned.
+
+        The database must be gone by then. Without `flushes` nobody waits for its disk.
+        """
+        told: list[str] = []
+        self._tell(job_type, [], options={}, until_it_fails=True, flushes=flushes)
+        yield told
+        told += json.loads(self._heard())
+        if not flushes:
+            self.close()
+
     def close(self) -> None:
         if self._process is not None:
             self._process.communicate()   # end of input ends it
             self._process = None
 
-    def _ask(
+    def _ask(self, job_type: str, payloads: Sequence[Any], **how: Any) -> str:
+        self._tell(job_type, payloads, **how)
+        return self._heard()
+
+    def _tell(
         self, job_type: str, payloads: Sequence[Any], *, options: Mapping[str, Any], one_by_one: bool = False,
-        crash_after_commit: bool = False,
-    ) -> str:
+        crash_after_commit: bool = False, until_it_fails: bool = False, flushes: bool = True,
+    ) -> None:
         process = self._started()
         order = {
             "type": job_type, "payloads": list(payloads), "options": options, "one_by_one": one_by_one,
-            "crash_after_commit": crash_after_commit,
+            "crash_after_commit": crash_after_commit, "until_it_fails": until_it_fails, "flushes": flushes,
         }
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
-        return process.stdout.readline()
+
+    def _heard(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is not None and self._process.poll() is not None:

@@ -24,6 +24,41 @@ def test_a_crash_of_the_database_loses_nothing_that_was_committed(stack):
     assert run.charged() <= 2 * WORKER_CLAIMS
 
 
+def test_a_crash_of_the_database_takes_nothing_that_enqueue_has_returned(stack):
+    """Workers see each of these jobs, and are rung for it, while it is on its way to the disk."""
+    stack.ready()
+    run = Run(stack, jobs=0)
+    with run.fault(), stack.application.enqueueing_until_it_fails("chaos.work") as run.plain:
+        stack.until(lambda: run.finished() >= 50, otherwise="too few were enqueued")
+        stop_postgres_at_once(stack)
+    stack.postgres.start()
+    run.size = stack.count("true")   # the last one may be stored, though nobody was told
+    run.ends()
+    run.says("PostgreSQL stopped at once while jobs came in")
+
+    assert len(run.plain) >= 50
+    assert set(run.plain) <= set(ids(stack))
+    assert Findings() == run.findings(), stack.logs()
+    assert {event.job_id for event in run.events("start")} <= set(ids(stack))
+
+
+def test_without_the_flush_it_would_take_the_last_ones(stack):
+    """With nobody there whose own commits would take them to the disk."""
+    def lost():
+        stack.ready(workers=0, beat=False)
+        with stack.application.enqueueing_until_it_fails("chaos.work", flushes=False) as told:
+            stack.until(lambda: stack.count("true") >= 20, otherwise="too few were enqueued")
+            stop_postgres_at_once(stack)
+        stack.postgres.start()
+        return set(told) - set(ids(stack))
+
+    assert stack.until(lost, otherwise="all were on the disk each time")
+
+
+def ids(stack):
+    return [job_id for job_id, in stack.query("SELECT id::text FROM job")]
+
+
 def test_a_database_that_is_frozen_longer_than_the_lease_charges_nobody(stack):
     stack.ready()
     run = Run(stack)

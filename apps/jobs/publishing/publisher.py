@@ -55,6 +55,10 @@ class Publisher:
             if queue not in self._resting:   # else the thread looks again by itself, when the queue has rested
                 self._changed.notify_all()
 
+    def rests(self, queue: str) -> bool:
+        """Return whether a ring for this queue would not go out at once. A guess: it takes no lock."""
+        return self._busy or queue in self._due or self._resting.get(queue, 0.0) > time.monotonic()
+
     def flush(self, timeout: float) -> bool:
         """Wait until everything noted was tried; whether that came true in time."""
         with self._changed:
@@ -136,6 +140,11 @@ def ring(queue: str, *, count: int = 1, at_once: bool = False) -> None:
     Rings that follow each other closely become one, unless they are to go out `at_once`.
     """
     _current().note(queue, count, at_once=at_once)
+
+
+def rests(queue: str) -> bool:
+    """Return whether a ring for this queue would wait, because one has just gone out or the broker is slow."""
+    return _publisher is not None and _publisher.rests(queue)
 
 
 def flush(timeout_seconds: float = EXIT_SECONDS) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from apps.jobs import registry, selectors
+from apps.jobs import publishing, registry, selectors
 from apps.jobs.errors import InvalidJob, Problem, UniqueConflict, UnknownQueue
 from apps.jobs.lifecycle import Status
 from apps.jobs.models import Job
@@ -19,7 +19,7 @@ from apps.jobs.services import roles
 from apps.jobs.services.options import Options, problems_of, repeated_keys
 from apps.jobs.services.patience import patient
 from apps.jobs.services.rings import ring_after_commit
-from apps.jobs.transitions import cancel, insert
+from apps.jobs.transitions import cancel, flush, insert
 from apps.jobs.transitions.insert import NewJob
 from apps.jobs.transitions.statement import on_django, prepared_on_django
 from core.ids import uuid7
@@ -40,7 +40,8 @@ class Enqueued:
 def enqueue(type_name: str, payload: object = None, **options: Any) -> uuid.UUID:
     """Store a job and return its id; `options` are the fields of `Options`.
 
-    Raise `InvalidJob` with a pointer for each problem, or `UniqueConflict` with the other job's id.
+    Raise `InvalidJob` with a pointer for each problem, or `UniqueConflict` with the other job's id. After an error of the
+    database the job may be stored or not: repeat the call with a `job_id` or a `unique_key` that the first one had too.
     """
     return place(type_name, payload, Options(**options)).id
 
@@ -53,8 +54,12 @@ def place(type_name: str, payload: object, options: Options) -> Enqueued:
     job = _checked(type_name, payload, options)
     if (options.unique_key, options.job_id, options.run_at, job.lock_key) == (None,) * 4 and not job.delay_seconds:
         with transaction.mark_for_rollback_on_error():
-            insert.insert_ready(job)
+            seen_first = not publishing.rests(job.queue) and insert.insert_seen_first(job)
+            if not seen_first:
+                insert.insert_ready(job)
             ring_after_commit({job.queue: 1})
+            if seen_first:   # a worker is on its way meanwhile
+                flush.ensure(job.id)
         return Enqueued(job.id, created=True)
     replacing = options.unique_key is not None and options.on_conflict == "replace"
     if not replacing and job.lock_key is None and _store_alike(job, ids=[job.id], payloads=[job.payload]):

@@ -14,10 +14,11 @@ from typing import Any
 
 import psycopg
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, pq
 from psycopg.adapt import Transformer
 
-from apps.jobs.transitions.statement import Cursor, Execute, Params, prepared_on_django
+from apps.jobs.transitions.statement import Cursor, Execute, Params, Prepared, prepared_on_django
 
 _PLACE = re.compile(r"%(?:\((\w+)\))?s")
 Key = tuple[bytes, tuple[int, ...]]
@@ -36,15 +37,30 @@ class Direct:
         A cursor does it the first time, and wherever more than the statement is to be sent or somebody watches.
         """
         django = connections[using]
-        if not (django.queries_logged or django.execute_wrappers or django.connection is None):
-            django.close_if_health_check_failed()
-            django.ensure_connection()
-            django.validate_thread_sharing()
-            django.validate_no_broken_transaction()
+        if not (_is_watched(django) or django.connection is None):
+            _make_ready(django)
             with django.wrap_database_errors:
                 if _sent(django.connection, self._key, values) is not None:
                     return
         prepared_on_django(using)(self._sql, values)
+
+    def execute_alone(self, values: Sequence[str], *, using: str = "default") -> bool:
+        """Execute it as a transaction of its own; False, and nothing was sent, where that cannot be.
+
+        A transaction is open then, or each statement opens one, or somebody watches. For a statement that says how its own
+        transaction shall be committed: in another's it would say so of that.
+        """
+        django = connections[using]
+        if _is_watched(django):
+            return False
+        _make_ready(django)
+        opened: psycopg.Connection[Any] = django.connection
+        with django.wrap_database_errors:
+            if not (opened.autocommit and _is_free(opened) and opened.pgconn.transaction_status == pq.TransactionStatus.IDLE):
+                return False
+            if _sent(opened, self._key, values) is None:
+                Prepared(opened).execute(self._sql, values)
+        return True
 
 
 def straight(connection: psycopg.Connection[Any]) -> Execute:
@@ -74,6 +90,18 @@ class Rows:
         read = Transformer(self._connection)
         read.set_pgresult(self._result)
         return read.load_rows(0, self._result.ntuples, tuple)
+
+
+def _is_watched(django: BaseDatabaseWrapper) -> bool:
+    return bool(django.queries_logged or django.execute_wrappers)
+
+
+def _make_ready(django: BaseDatabaseWrapper) -> None:
+    """Do what Django's own cursors do before they execute anything."""
+    django.close_if_health_check_failed()
+    django.ensure_connection()
+    django.validate_thread_sharing()
+    django.validate_no_broken_transaction()
 
 
 def array(texts: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from apps.jobs.transitions import flush
 from apps.jobs.transitions.direct import Direct, array
 from apps.jobs.transitions.heads import passed_on
 from apps.jobs.transitions.statement import Execute, Reply
@@ -72,10 +73,12 @@ WITH new AS ({_INSERT.format(more='', values='', order='', rows='''
 SELECT count(*), count(*) FILTER (WHERE seconds IS NULL), min(seconds) FROM new"""
 
 # The plainest job by far the most often: what can meet no other row needs no arbiter, and asks for nothing in return.
-_READY = Direct("""
+_READY_SQL = """
 INSERT INTO job (id, type, queue, priority, status, attempt, max_attempts, failures, rescues, timeout_seconds, run_at,
   created_at, tags, payload, payload_version, request_id)
-VALUES (%s, %s, %s, %s, 'queued', 0, %s, 0, 0, %s, clock_timestamp(), clock_timestamp(), %s, %s, %s, %s)""")
+VALUES (%s, %s, %s, %s, 'queued', 0, %s, 0, 0, %s, clock_timestamp(), clock_timestamp(), %s, %s, %s, %s)"""
+_READY = Direct(_READY_SQL)
+_SEEN_FIRST = Direct(f"{_READY_SQL} RETURNING {flush.LATER}")
 
 _HOLDERS = """
 SELECT DISTINCT ON (unique_key) unique_key, id FROM job
@@ -122,10 +125,22 @@ def insert(execute: Execute, jobs: list[NewJob], *, tags: list[str]) -> Reply[di
 
 def insert_ready(job: NewJob) -> None:
     """Insert one job that is ready at once and has a new id, no unique key and no lock: nothing can be in its way."""
-    _READY.execute((
+    _READY.execute(_values(job))
+
+
+def insert_seen_first(job: NewJob) -> bool:
+    """Do what `insert_ready` does, and let workers see the row while it is on its way to the disk; whether that could be.
+
+    It can where no transaction is open. `flush.ensure` it before anybody is told that the job is stored.
+    """
+    return flush.can_follow() and _SEEN_FIRST.execute_alone(_values(job))
+
+
+def _values(job: NewJob) -> Sequence[str]:
+    return (
         str(job.id), job.type, job.queue, str(job.priority), str(job.max_attempts), repr(job.timeout_seconds),
         array(job.tags), job.payload, str(job.payload_version), job.request_id,
-    ))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,23 @@ def test_rings_of_many_threads_for_many_queues_all_arrive(broker):
     assert [config().tickets] * 20 == [broker.llen(f"queue-{number}") for number in range(20)]
 
 
+def test_a_queue_rests_from_its_ring_on_and_for_a_while_after_it(broker, monkeypatch):
+    monkeypatch.setattr(publisher, "REST_SECONDS", 3600.0)
+    with brokers.publishing_to(os.environ["BROKER_URL"]) as mine:
+        assert not publishing.rests("mail")
+        mine.note("mail", 1)
+        assert publishing.rests("mail")
+        assert mine.flush(5)
+        assert (True, False) == (publishing.rests("mail"), publishing.rests("other"))
+
+
+def test_every_queue_rests_while_the_broker_is_silent():
+    with brokers.silent() as address, brokers.publishing_to(address) as mine:
+        mine.note("mail", 1)
+        until(lambda: mine.rests("other"), message="it waits for the broker")
+        until(lambda: mine.flush(0.1), message="it gives up")
+
+
 @pytest.fixture
 def put(monkeypatch):
     """What went to the broker, ring by ring."""

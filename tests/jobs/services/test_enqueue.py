@@ -156,8 +156,8 @@ def test_the_server_plans_it_once_a_connection():
         cursor.execute("SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO job %'")
         plans = cursor.fetchall()
 
-    assert len(plans) == 1
-    assert plans[0][0] >= 20
+    assert len(plans) in (1, 2)   # once more where a worker sees the row first
+    assert 20 == sum(count for count, in plans)
 
 
 @transactional

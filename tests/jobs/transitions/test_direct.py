@@ -5,6 +5,7 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
+from apps.jobs import publishing
 from apps.jobs import services as jobs
 from apps.jobs.models import Job, Queue
 from apps.jobs.transitions.direct import Direct, array, straight
@@ -36,7 +37,9 @@ def names():
 
 
 @pytest.mark.usefixtures("echo")
-def test_a_plain_job_goes_this_way_and_is_stored_as_any_other(cursors):
+@pytest.mark.parametrize("rests", [False, True])   # whether it is seen first, see `flush`
+def test_a_plain_job_goes_this_way_and_is_stored_as_any_other(rests, cursors, monkeypatch):
+    monkeypatch.setattr(publishing, "rests", lambda _queue: rests)
     tags = ['a"b', "c\\d", "e,f", "{g}", "NULL", "ü", " "]
     first = jobs.enqueue("test.echo", {"text": "ä\u2028'"}, tags=tags)
     cursors.clear()
