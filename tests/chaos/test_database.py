@@ -7,6 +7,7 @@ from tests.chaos.harness import LEASE_SECONDS
 from tests.chaos.run import WORKER_CLAIMS, Findings, Run
 
 pytestmark = pytest.mark.chaos
+CRASHES = 4
 
 
 def test_a_crash_of_the_database_loses_nothing_that_was_committed(stack):
@@ -42,17 +43,18 @@ def test_a_crash_of_the_database_takes_nothing_that_enqueue_has_returned(stack):
     assert {event.job_id for event in run.events("start")} <= set(ids(stack))
 
 
-def test_without_the_flush_it_would_take_the_last_ones(stack):
-    """With nobody there whose own commits would take them to the disk."""
-    def lost():
+def test_it_is_the_flush_that_keeps_them(stack):
+    """With nobody there whose own commits would take them to the disk. Without the flush the last ones are gone."""
+    def lost(*, flushes):
         stack.ready(workers=0, beat=False)
-        with stack.application.enqueueing_until_it_fails("chaos.work", flushes=False) as told:
+        with stack.application.enqueueing_until_it_fails("chaos.work", flushes=flushes) as told:
             stack.until(lambda: stack.count("true") >= 20, otherwise="too few were enqueued")
             stop_postgres_at_once(stack)
         stack.postgres.start()
         return set(told) - set(ids(stack))
 
-    assert stack.until(lost, otherwise="all were on the disk each time")
+    assert [set()] * CRASHES == [lost(flushes=True) for _ in range(CRASHES)]
+    assert stack.until(lambda: lost(flushes=False), otherwise="all were on the disk each time")
 
 
 def ids(stack):

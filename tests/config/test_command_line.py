@@ -1,6 +1,7 @@
 """A worker keeps nothing that Celery's command line has loaded for other commands, and those still have it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,10 +24,10 @@ kept = sum(is_theirs(getattr(each, "__module__", None)) for each in gc.get_objec
 """
 
 
-def told(arguments, script="print(json.dumps([loaded, kept]))"):
+def told(arguments, script="print(json.dumps([loaded, kept]))", *, look=LOOK):
     """What a fresh process says that Celery's command line was started in with these arguments."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK.replace("ARGUMENTS", repr(arguments)) + script], check=True, capture_output=True, text=True,
+        [sys.executable, "-c", look.replace("ARGUMENTS", repr(arguments)) + script], check=True, capture_output=True, text=True,
         env=environment(), timeout=60)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -47,6 +48,17 @@ def test_every_other_command_keeps_them(arguments):
 
     assert {"flower", "tornado", "prompt_toolkit"} <= set(loaded)
     assert kept > 1000
+
+
+@pytest.mark.parametrize("first", [
+    "import tornado.httpclient as held", "from tornado.httpclient import HTTPClientError as held", "from wcwidth import wcswidth as held",
+])
+def test_whoever_had_them_before_us_does_not_get_them_twice(first, tmp_path, monkeypatch):
+    (tmp_path / "own_app.py").write_text(f"{first}\nfrom config import celery_app\n{first.replace('held', 'again')}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    own = LOOK.replace("import config\n", "import own_app\n")
+
+    assert told(["-A", "own_app", "worker"], "print(json.dumps(own_app.held is own_app.again))", look=own)
 
 
 def test_what_a_handler_imports_of_them_is_there_again():

@@ -56,8 +56,11 @@ class Publisher:
                 self._changed.notify_all()
 
     def rests(self, queue: str) -> bool:
-        """Return whether a ring for this queue would not go out at once. A guess: it takes no lock."""
-        return self._busy or queue in self._due or self._resting.get(queue, 0.0) > time.monotonic()
+        """Return whether a ring for this queue would not go out at once.
+
+        It takes no lock, and reads in the order in which the thread writes.
+        """
+        return queue in self._due or self._busy or self._resting.get(queue, 0.0) > time.monotonic()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything noted was tried; whether that came true in time."""
@@ -67,12 +70,12 @@ class Publisher:
     def _run(self) -> None:
         while True:
             with self._changed:
-                due, self._busy = self._next(), True
+                due = self._next()
             rests = self._publish(due)
             broken, now = rests is None, time.monotonic()
             with self._changed:
-                self._busy = False
                 self._resting |= {queue: now + rest for queue, rest in (rests or dict.fromkeys(due, REST_SECONDS)).items()}
+                self._busy = False
                 self._changed.notify_all()
                 if broken:   # a broker that is gone is not asked for each enqueue
                     self._changed.wait(BROKEN_PAUSE_SECONDS)
@@ -84,6 +87,7 @@ class Publisher:
             self._resting = {queue: until for queue, until in self._resting.items() if until > now}
             due = {queue: count for queue, count in self._due.items() if queue not in self._resting}
             if due:
+                self._busy = True   # in this order: see `rests`
                 self._due = {queue: count for queue, count in self._due.items() if queue in self._resting}
                 return due
             self._changed.wait(min(self._resting.values()) - now if self._resting else None)

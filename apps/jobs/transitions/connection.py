@@ -8,8 +8,9 @@ from django.db import connections
 KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 TRANSACTION_SECONDS = 8.0   # of the engine's and the dispatcher's, which last milliseconds
 TRANSACTION_TIMEOUT_SINCE = 170000
-# Where a database answers before its disk does, a crash would forget claims, and the same fence be given twice.
-_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+# Where a database answers before its disk does, a crash would forget claims, and the same fence be given twice; where it does not
+# wait for its standby, a failover would.
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')"
 _DJANGOS = ("context", "cursor_factory", "prepare_threshold", "server_side_binding", "pool", "assume_role", "isolation_level")
 
 

@@ -25,24 +25,24 @@ Key = tuple[bytes, tuple[int, ...]]
 
 
 class Direct:
-    """A statement without results, whose parameters (`%s`) have types that the server can tell from where they stand."""
+    """A statement whose results nobody reads, and whose parameters (`%s`) have types that the server can tell from where they stand."""
 
     def __init__(self, sql: str) -> None:
         self._sql = sql
         self._key, _ = _form(sql)
 
-    def execute(self, values: Sequence[str], *, using: str = "default") -> None:
+    def execute(self, values: Sequence[str], *, using: str = "default") -> int:
         """Execute it on this thread's Django connection, in the transaction that is open there, with Django's errors.
 
-        A cursor does it the first time, and wherever more than the statement is to be sent or somebody watches.
+        Return how many rows it has found or written. A cursor does it the first time, and wherever more than the statement is to be sent or somebody watches.
         """
         django = connections[using]
         if not (_is_watched(django) or django.connection is None):
             _make_ready(django)
             with django.wrap_database_errors:
-                if _sent(django.connection, self._key, values) is not None:
-                    return
-        prepared_on_django(using)(self._sql, values)
+                if (result := _sent(django.connection, self._key, values)) is not None:
+                    return Rows(django.connection, result).rowcount
+        return prepared_on_django(using)(self._sql, values).rowcount
 
     def execute_alone(self, values: Sequence[str], *, using: str = "default") -> bool:
         """Execute it as a transaction of its own; False, and nothing was sent, where that cannot be.
@@ -84,6 +84,11 @@ class Rows:
 
     def __init__(self, connection: psycopg.Connection[Any], result: pq.abc.PGresult) -> None:
         self._connection, self._result = connection, result
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows were found or written."""
+        return self._result.command_tuples or 0
 
     def fetchall(self) -> list[Any]:
         """Return the rows as tuples."""

@@ -16,6 +16,8 @@ Params = Mapping[str, Any] | Sequence[Any]
 
 
 class Cursor(Protocol):
+    @property
+    def rowcount(self) -> int: ...
     def fetchall(self) -> list[Any]: ...
 
 

@@ -57,6 +57,17 @@ def test_a_row_is_committed_at_once(insert, cursors):
         assert (1,) == other.execute("SELECT count(*) FROM job_queue WHERE name = 'one'").fetchone()
 
 
+def test_it_says_how_many_rows_it_has_found_or_written(insert, cursors):
+    found = Direct("SELECT FROM job_queue WHERE paused_by = %s")
+    insert.execute(["one", "direct"])
+
+    by_cursor = found.execute(["direct"])
+    assert 1 == len(cursors)
+    assert (1, 1, 0) == (by_cursor, found.execute(["direct"]), found.execute(["nobody"]))
+    assert 1 == len(cursors)
+    assert 1 == insert.execute(["two", "direct"])
+
+
 def test_a_transaction_is_begun_where_it_has_to_be_and_joined_where_it_has_begun(insert, cursors):
     def fail():
         with transaction.atomic():

@@ -159,22 +159,35 @@ def test_a_connection_that_ends_before_the_flush_is_an_error_of_the_caller(other
     assert 1 == Job.objects.count()
 
 
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_row_that_the_server_does_not_know_is_an_error_of_the_caller(refused, other, monkeypatch, request):
+    """As when a pooler has led the flush to a standby that was promoted meanwhile."""
+    if refused:
+        request.getfixturevalue("unprivileged")
+    monkeypatch.setattr(publishing, "ring", lambda *_, **__: other.execute("DELETE FROM job"))
+
+    with pytest.raises(OperationalError, match="it may be lost"):
+        jobs.enqueue(TYPE, {})
+
+
 @pytest.fixture
 def unprivileged(other, monkeypatch):
     """This connection's user may do everything here but write messages into the log."""
     monkeypatch.setattr(flush, "_refused", flush.Event())
     name = f"plain_{uuid.uuid4().hex[:8]}"
-    function = "FUNCTION pg_logical_emit_message(boolean, text, text, boolean)"
+    known = "SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND prorettype = 'pg_lsn'::regtype"
+    functions = f"FUNCTION {', '.join(each for each, in other.execute(known))}"   # their arguments depend on the server's version
     other.execute(f"CREATE ROLE {name}")
     other.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
     other.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
-    other.execute(f"REVOKE EXECUTE ON {function} FROM PUBLIC")
+    other.execute(f"REVOKE EXECUTE ON {functions} FROM PUBLIC")
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {name}")
     yield
     with connection.cursor() as cursor:
         cursor.execute("RESET ROLE")
-    other.execute(f"GRANT EXECUTE ON {function} TO PUBLIC")
+    other.execute(f"GRANT EXECUTE ON {functions} TO PUBLIC")
     other.execute(f"DROP OWNED BY {name}")
     other.execute(f"DROP ROLE {name}")
 

@@ -76,9 +76,8 @@ def test_two_names_do_not_wait_for_each_other_and_one_name_would():
 
 
 @pytest.mark.django_db
-def test_a_claim_is_on_the_disk_before_it_is_answered_also_where_the_database_would_not_wait():
-    """After a crash the sequence of the fences would begin anew before what was given out."""
-    with connecting.connect("claims", planner="-c synchronous_commit=off") as careless, connecting.connect("claims") as plain:
-        shown = [each.execute("SHOW synchronous_commit").fetchone() for each in (careless, plain)]
-
-    assert [("on",), ("on",)] == shown
+@pytest.mark.parametrize(("wanted", "expected"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply"), ("on", "on")])
+def test_a_claim_is_on_the_disk_before_it_is_answered_also_where_the_database_would_not_wait(wanted, expected):
+    """After a crash, or on a standby, the sequence of the fences would begin anew before what was given out."""
+    with connecting.connect("claims", planner=f"-c synchronous_commit={wanted}") as opened:
+        assert (expected,) == opened.execute("SHOW synchronous_commit").fetchone()
