@@ -34,7 +34,8 @@ class Direct:
     def execute(self, values: Sequence[str], *, using: str = "default") -> int:
         """Execute it on this thread's Django connection, in the transaction that is open there, with Django's errors.
 
-        Return how many rows it has found or written. A cursor does it the first time, and wherever more than the statement is to be sent or somebody watches.
+        Return how many rows it has found or written. A cursor does it the first time, and wherever more than the statement is to be
+        sent or somebody watches.
         """
         django = connections[using]
         if not (_is_watched(django) or django.connection is None):
