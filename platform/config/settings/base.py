@@ -175,7 +175,7 @@ CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None          # a worker without a broker works on: its rows are in PostgreSQL
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
-CELERY_BROKER_POOL_LIMIT = 4
+CELERY_BROKER_POOL_LIMIT = 100                       # Flower's up to 33 threads hold one each while they wait for a second
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 60,                        # tickets are acknowledged on receipt: short is right
     "unacked_restore_throttle": 1,

@@ -174,6 +174,20 @@ def test_flower_tells_nothing_without_its_log_in_and_orders_nothing_with_it(data
     assert {"127.0.0.1"} == listening
 
 
+def test_flower_sees_the_workers_and_can_ask_them(data_dir):
+    """With few connections its threads would each hold one and wait for another, for ever."""
+    with Up(data_dir, "--only", "worker,flower") as up:
+        url = up.ready().text().split("Flower  ")[1].split()[0]
+        login = requests.auth.HTTPBasicAuth("admin", (data_dir / "flower_password").read_text(encoding="utf-8"))
+        seen = until(
+            lambda: requests.get(f"{url}workers?json=1", auth=login, timeout=10).json()["data"], timeout=30, message="Flower hears nothing",
+        )
+        page = requests.get(f"{url}worker/{seen[0]['hostname']}", auth=login, timeout=30)
+
+    assert [(True, True)] == [(each["hostname"].startswith("worker1@"), each["status"]) for each in seen]
+    assert (200, True) == (page.status_code, "prefork" in page.text)
+
+
 def test_a_mail_that_another_terminal_asks_for_is_read_in_the_browser_after_a_log_in(data_dir):
     with Up(data_dir, "--only", "web,worker,mail") as up:
         text = up.ready().text()
