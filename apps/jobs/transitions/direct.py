@@ -14,11 +14,18 @@ from typing import Any
 
 import psycopg
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, pq
 from psycopg.adapt import Transformer
 
-from apps.jobs.transitions.statement import Cursor, Execute, Params, Prepared, prepared_on_django
+from apps.jobs.transitions.statement import (
+    Cursor,
+    Execute,
+    Params,
+    Prepared,
+    is_watched,
+    make_ready,
+    prepared_on_django,
+)
 
 _PLACE = re.compile(r"%(?:\((\w+)\))?s")
 Key = tuple[bytes, tuple[int, ...]]
@@ -38,8 +45,8 @@ class Direct:
         sent or somebody watches.
         """
         django = connections[using]
-        if not (_is_watched(django) or django.connection is None):
-            _make_ready(django)
+        if not (is_watched(django) or django.connection is None):
+            make_ready(django)
             with django.wrap_database_errors:
                 if (result := _sent(django.connection, self._key, values)) is not None:
                     return Rows(django.connection, result).rowcount
@@ -52,9 +59,9 @@ class Direct:
         transaction shall be committed: in another's it would say so of that.
         """
         django = connections[using]
-        if _is_watched(django):
+        if is_watched(django):
             return False
-        _make_ready(django)
+        make_ready(django)
         opened: psycopg.Connection[Any] = django.connection
         with django.wrap_database_errors:
             if not (opened.autocommit and _is_free(opened) and opened.pgconn.transaction_status == pq.TransactionStatus.IDLE):
@@ -96,18 +103,6 @@ class Rows:
         read = Transformer(self._connection)
         read.set_pgresult(self._result)
         return read.load_rows(0, self._result.ntuples, tuple)
-
-
-def _is_watched(django: BaseDatabaseWrapper) -> bool:
-    return bool(django.queries_logged or django.execute_wrappers)
-
-
-def _make_ready(django: BaseDatabaseWrapper) -> None:
-    """Do what Django's own cursors do before they execute anything."""
-    django.close_if_health_check_failed()
-    django.ensure_connection()
-    django.validate_thread_sharing()
-    django.validate_no_broken_transaction()
 
 
 def array(texts: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.jobs.lifecycle import AttemptOutcome, Status
 
@@ -55,6 +56,19 @@ class Prepared(psycopg.Cursor[Any]):
         return self
 
 
+def is_watched(django: BaseDatabaseWrapper) -> bool:
+    """Return whether somebody watches queries: then they are to be Django's own."""
+    return bool(django.queries_logged or django.execute_wrappers)
+
+
+def make_ready(django: BaseDatabaseWrapper) -> None:
+    """Do what Django's own cursors do before they execute anything."""
+    django.close_if_health_check_failed()
+    django.ensure_connection()
+    django.validate_thread_sharing()
+    django.validate_no_broken_transaction()
+
+
 def prepared_on_django(using: str = "default") -> Execute:
     """Return what `on_django` does, for statements that are sent often: prepared where the settings allow it.
 
@@ -64,14 +78,11 @@ def prepared_on_django(using: str = "default") -> Execute:
     django = connections[using]
 
     def execute(sql: str, params: Params) -> Cursor:
-        if django.queries_logged or django.execute_wrappers:
+        if is_watched(django):
             cursor = django.cursor()
             cursor.execute(sql, params)
             return cursor
-        django.close_if_health_check_failed()
-        django.ensure_connection()
-        django.validate_thread_sharing()
-        django.validate_no_broken_transaction()
+        make_ready(django)
         with django.wrap_database_errors:
             return Prepared(django.connection).execute(sql, params)
 
