@@ -122,6 +122,17 @@ def test_the_callers_transaction_waits_for_the_disk_as_it_would_anyway():
     assert ("on", "on") == (after, within)
 
 
+def test_in_a_transaction_that_was_begun_by_hand_nothing_is_sent():
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            assert not insert.insert_seen_first(new_job())
+            cursor.execute("SELECT current_setting('synchronous_commit'), (SELECT count(*) FROM job)")
+            assert ("on", 0) == cursor.fetchone()
+        finally:
+            cursor.execute("ROLLBACK")
+
+
 def test_where_a_statement_opens_a_transaction_by_itself_nothing_is_sent():
     connection.set_autocommit(False)
     try:
